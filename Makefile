@@ -1,0 +1,54 @@
+# The door: Meson builds, tools/ holds the steps, this file gives them short names.
+#
+#   make                     set up and build
+#   make demo                run the examples and the real job
+#   make check               run the tests   [CC=gcc|clang] [SAN=address|thread|undefined] [OPT=0|2|3]
+#   make bench [CASE=...]    measure, into build/bench.tsv
+#   make kill [OP=...]       kill at every instruction, the whole matrix
+#   make install [DESTDIR=...] [PREFIX=/usr/local]
+#   make clean
+#
+# Each needs nothing before it: tools/setup.sh installs what tools/packages.txt lists.
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+SAN ?=
+OPT ?= 2
+WERROR ?= false
+PREFIX ?= /usr/local
+export CC SAN OPT WERROR PREFIX
+
+# tools/configure.sh prints the build directory of this CC, SAN and OPT.
+BUILD = $(shell tools/configure.sh --name)
+
+all: build
+
+build: setup
+	@tools/configure.sh
+	@meson compile -C $(BUILD)
+
+setup:
+	@tools/setup.sh
+
+demo: build
+	@tools/demo.sh $(BUILD)
+
+check: setup
+	@tools/check.sh $(BUILD)
+
+bench: build
+	@mkdir -p build
+	@$(BUILD)/bench/prong-bench --out build/bench.tsv $(CASE)
+
+kill: build
+	@$(BUILD)/test/kill/prong-kill $(OP)
+
+install: build
+	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
+
+clean:
+	@rm -rf build
+
+.PHONY: all build setup demo check bench kill install clean
+.NOTPARALLEL:

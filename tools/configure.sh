@@ -1,0 +1,43 @@
+#!/bin/sh
+# Configure the build directory of this CC, SAN, OPT and WERROR, or bring it up to date.
+# With --name only print which directory that is.
+set -eu
+
+cd "$(dirname "$0")/.."
+cc=${CC:-gcc}
+san=${SAN:-}
+opt=${OPT:-2}
+
+name=build/$(basename "${cc%% *}")-${san:-plain}
+test "$opt" = 2 || name=$name-O$opt
+
+if test "${1:-}" = --name; then
+	echo "$name"
+	exit 0
+fi
+
+case $san in
+'') set -- ;;
+# Leaks of memory are found by address; undefined is as good as free beside it.
+address) set -- -Db_sanitize=address,undefined ;;
+thread | undefined) set -- -Db_sanitize="$san" ;;
+*)
+	echo "configure: SAN=$san is none of address, thread, undefined" >&2
+	exit 2
+	;;
+esac
+# A sanitized shared object finds the sanitizer's symbols in the program that loads it.
+test -z "$san" || set -- "$@" -Db_lundef=false
+set -- "$@" -Doptimization="$opt" -Dwerror="${WERROR:-false}" -Dprefix="${PREFIX:-/usr/local}"
+
+if test -f "$name/build.ninja"; then
+	meson configure "$name" "$@"
+	exit 0
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! CC=$cc meson setup "$name" -Ddebug=true "$@" >"$log" 2>&1; then
+	cat "$log" >&2
+	rm -rf "$name"
+	exit 1
+fi
