@@ -1,0 +1,53 @@
+/* Words for results, and the calling thread's last detail.  The detail lives in the thread's slot;
+   a thread that has none yet shares one with all such, which is good enough for "could not open". */
+#include "family/family.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+static char nobodys[sizeof(((struct prongi_slot *)0)->detail)];
+
+static char *detail(void)
+{
+	return prongi_self.slot ? prongi_self.slot->detail : nobodys;
+}
+
+int prongi_fail(int result, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(detail(), sizeof nobodys, format, args);
+	va_end(args);
+	return result;
+}
+
+const char *prong_error_detail(void)
+{
+	return detail();
+}
+
+const char *prong_strerror(int result)
+{
+	static const char *const words[] = {
+		[0] = "done",
+		[PRONG_TIMEDOUT] = "the deadline passed",
+		[PRONG_OWNERDEAD] = "the lock is held, but its last owner died holding it",
+		[PRONG_DEADLOCK] = "the wait would never end",
+		[PRONG_NOSERVER] = "no server: the family was opened too late to start processes",
+		[PRONG_PRIVILEGE] = "the server's privileges are not the caller's any more",
+		[PRONG_FAILED] = "it returned an error",
+		[PRONG_CRASHED] = "it crashed",
+		[PRONG_RUNNING] = "it is still running",
+	};
+
+	if (result < 0)
+		return strerror(-result);
+	if ((size_t)result < sizeof words / sizeof *words)
+		return words[result];
+	return "unknown result";
+}
+
+const char *prong_version(void)
+{
+	return PRONG_VERSION;
+}

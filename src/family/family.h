@@ -1,0 +1,161 @@
+/* What the rooms above may use of the family, and its parts of each other. */
+#ifndef PRONGI_FAMILY_H
+#define PRONGI_FAMILY_H
+
+#include "family/shared.h"
+#include <prong/heap.h>
+#include <string.h>
+
+#if defined(PRONGI_MUTANTS)
+extern int prongi_mutant; /* the kill harness breaks one thing on purpose */
+#define PRONGI_MUTANT(n) (prongi_mutant == (n))
+#else
+#define PRONGI_MUTANT(n) 0
+#endif
+
+/* --- this process (family.c) --------------------------------------------------------------- */
+
+/* The heap; NULL before it is mapped.  Never changes again in a process. */
+extern struct prongi_family *prongi_heap;
+
+/* This process's record; NULL before it joined.  Under the same rule but for a user's fork. */
+extern struct prong_process *prongi_me;
+
+/* The calling thread's slot and its id; NULL and 0 before prongi_enter(). */
+struct prongi_self {
+	struct prongi_slot *slot;
+	uint64_t id;
+};
+extern _Thread_local struct prongi_self prongi_self __attribute__((tls_model("initial-exec")));
+
+/* Give the calling thread a family and a slot, if it has none.  0 or -errno. */
+int prongi_enter_slow(void);
+
+static inline int prongi_enter(void)
+{
+	return prongi_self.slot ? 0 : prongi_enter_slow();
+}
+
+/* Give the calling thread's slot back, as if it had died: the end of a thread. */
+void prongi_leave(void);
+
+/* Map the heap and become its first process: for prong_open() and the kill harness. */
+int prongi_family_map(size_t size);
+
+/* Forget, in a child of whatever fork, all that was the parent's thread's own. */
+void prongi_forget(void);
+
+static inline bool prongi_inside(const void *p)
+{
+	return prongi_heap && (uintptr_t)p - (uintptr_t)prongi_heap < prongi_heap->size;
+}
+
+/* True when at is the address of a word in the heap that has memory: a journal may be torn from
+   something else by a wild pointer, and the repairer must not die of it. */
+bool prongi_word_valid(uint64_t at);
+
+/* --- errors (error.c) ---------------------------------------------------------------------- */
+
+/* Remember what to tell people, and return result. */
+int prongi_fail(int result, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- slots (slot.c) ------------------------------------------------------------------------- */
+
+int prongi_slot_claim(uint32_t process);
+void prongi_slot_release(struct prongi_slot *slot);
+
+/* Put memory behind the first n slots or process records, and let repairers look at them. */
+int prongi_slots_reach(uint32_t n);
+int prongi_processes_reach(uint32_t n);
+
+/* True when no living thread has the owner word. */
+static inline bool prongi_owner_dead(uint64_t owner)
+{
+	/* acquire: pairs with the release of the id's last store by its repairer, so that who sees
+	   the owner gone sees what its repair did. */
+	return atomic_load_explicit(&prongi_heap->slot[prongi_slot_index(owner)].id,
+				    memory_order_acquire) != prongi_owner(owner);
+}
+
+/* True when waiting awake makes sense: there is more than one processor. */
+extern bool prongi_spins;
+
+/* --- locks (lock.c) ------------------------------------------------------------------------- */
+
+/* Own the word or give up: 0, PRONG_TIMEDOUT; of a mutex also PRONG_OWNERDEAD, holding it. */
+int prongi_lock_slow(prongi_word *word, bool mutex, prong_time deadline);
+void prongi_wake_one(prongi_word *word);
+
+/* A kernel section: all its changes happen, or none, whoever is killed.  One at a time for each
+   thread; no other lock inside.  Words named in sections of one lock change under it alone. */
+void prongi_begin(prongi_word *lock);
+uint64_t prongi_get(const prongi_word *at);
+void prongi_set(prongi_word *at, uint64_t value);
+void prongi_commit(void);
+void prongi_end(prongi_word *lock);
+
+/* --- repair (repair.c) ----------------------------------------------------------------------- */
+
+/* Put right whatever the dead thread of slot was in the middle of, and free the slot.  May be
+   killed anywhere and done again; never waits.  One repairer at a time for each slot. */
+void prongi_repair(struct prongi_slot *slot);
+
+/* Pass on the wakes that a stopped thread may be sitting on; take nothing from it. */
+void prongi_repair_stopped(struct prongi_slot *slot);
+
+/* The same by the thread itself, at its end: also for locks outside the heap. */
+void prongi_repair_thread(struct prongi_slot *slot);
+
+/* Repair all slots of the process with this index. */
+void prongi_repair_process(uint32_t process);
+void prongi_pass_on_process(uint32_t process);
+
+/* --- process records (proc.c) ------------------------------------------------------------------ */
+
+static inline uint32_t prongi_process_index(const struct prong_process *p)
+{
+	return (uint32_t)(p - prongi_heap->process);
+}
+
+/* Claim a record; its phase is BEING, for the calling process.  0, -ENOSPC or -ENOMEM. */
+int prongi_process_claim(struct prong_process **out, uint64_t flags);
+
+/* Give a record back that never ran. */
+void prongi_process_unclaim(struct prong_process *p);
+
+/* Change p's phase from one to another, if it is in that one.  Return whether it was. */
+bool prongi_process_step(struct prong_process *p, enum prongi_phase from, enum prongi_phase to,
+			 int pid);
+void prongi_process_wake(struct prong_process *p);
+
+/* p has ended, and end says how (NULL: its server was lost).  Repair, publish, wake.  Repeatable. */
+void prongi_process_ended(struct prong_process *p, const struct prongi_end *end);
+
+/* Number that names p as long as it lives. */
+uint64_t prongi_process_ref(const struct prong_process *p);
+
+/* The record that runs as pid, or NULL. */
+struct prong_process *prongi_process_of(int pid);
+
+/* --- server, guard, child (server.c, guard.c, child.c) ------------------------------------------- */
+
+void prongi_ring(void);
+
+/* Fork guard and server for the heap, from a process of one thread. */
+int prongi_server_open(void);
+
+/* True when the family has a server, or will have one soon. */
+bool prongi_server_alive(void);
+
+/* The life of the server, and of a child; neither returns. */
+_Noreturn void prongi_serve(int guard, int listener);
+_Noreturn void prongi_child(struct prong_process *p, int server, const int *fds, int nfds);
+
+/* What a forked child of the server puts back before anything else. */
+void prongi_signals_save(void);
+void prongi_signals_restore(void);
+
+/* Join the children and terminate the daemons of this process. */
+int prongi_children_end(prong_time deadline);
+
+#endif

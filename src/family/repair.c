@@ -1,0 +1,207 @@
+/* Repair: what a dead thread was in the middle of is finished or undone, from what its slot says.
+
+   Rules that make it sound.  It never waits: it enters no section and takes no lock, so that one
+   more death cannot block it.  It may be killed at any instruction and done again from the start:
+   it writes absolute values, or by CAS from a state that only the dead can have left; wakes may
+   repeat; nothing in the slot is cleared before all is done, and the slot's id is the last.  One
+   repairer at a time: the server, or the thread itself when it ends in good order; and those two
+   do not meet, since the server repairs slots of processes that have ended.
+
+   A mutex that nobody wants stays in the dead one's name; the next who locks it sees that the
+   owner is gone.  So a million of them cost nothing here. */
+#include "family/family.h"
+
+#define EVERYBODY 0x7fffffff
+
+bool prongi_word_valid(uint64_t at)
+{
+	uint64_t base = (uintptr_t)prongi_heap;
+
+	return at >= base && at % sizeof(uint64_t) == 0 &&
+	       at < atomic_load_explicit(&prongi_heap->heap.committed, memory_order_relaxed);
+}
+
+static prongi_word *word_at(uint64_t at)
+{
+	return (prongi_word *)(uintptr_t)at;
+}
+
+static void wake_all(uint64_t at)
+{
+	if (prongi_word_valid(at))
+		prongi_os_wake(prongi_low(word_at(at)), EVERYBODY, true);
+}
+
+/* Do the committed changes of a section, again if need be. */
+static void replay(struct prongi_slot *slot)
+{
+	uint64_t n = atomic_load_explicit(&slot->count, memory_order_relaxed);
+
+	for (uint64_t i = 0; i < n && i < PRONGI_LOG; i++) {
+		uint64_t at = atomic_load_explicit(&slot->log[i].at, memory_order_relaxed);
+
+		if (prongi_word_valid(at))
+			/* release: as in prongi_commit(). */
+			atomic_store_explicit(
+				word_at(at),
+				atomic_load_explicit(&slot->log[i].value, memory_order_relaxed),
+				memory_order_release);
+	}
+}
+
+/* The kernel lock that the dead thread owned or was about to enter or to leave. */
+static void repair_section(struct prongi_slot *slot, uint64_t dead)
+{
+	uint64_t lock = atomic_load_explicit(&slot->klock, memory_order_relaxed);
+	bool owned;
+
+	if (!prongi_word_valid(lock))
+		return;
+	owned = prongi_owner(atomic_load_explicit(word_at(lock), memory_order_relaxed)) == dead;
+	if (owned) {
+		if (PRONGI_MUTANT(6))
+			atomic_exchange_explicit(word_at(lock), 0, memory_order_release);
+		replay(slot);
+		/* release: pairs with take() of the next owner. */
+		if (!PRONGI_MUTANT(6))
+			atomic_exchange_explicit(word_at(lock), 0, memory_order_release);
+	}
+	/* Whoever owns it now: a repairer killed right here has freed it and woken nobody. */
+	if (owned || !PRONGI_MUTANT(7))
+		wake_all(lock);
+}
+
+/* Let go of the lock at word, if the dead thread owns it: its next owner is told. */
+static void disown(prongi_word *word, uint64_t dead, bool shared)
+{
+	uint64_t v = atomic_load_explicit(word, memory_order_relaxed);
+
+	/* release: pairs with take() of the next owner. */
+	while (prongi_owner(v) == dead)
+		if (atomic_compare_exchange_weak_explicit(word, &v, PRONGI_DIED,
+							  memory_order_release,
+							  memory_order_relaxed))
+			break;
+	prongi_os_wake(prongi_low(word), EVERYBODY, shared);
+}
+
+/* Locks that the dead thread owned and that somebody waits for. */
+static void repair_awaited(uint64_t dead)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->slots_used, memory_order_seq_cst);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct prongi_slot *slot = &prongi_heap->slot[i];
+		uint64_t at = atomic_load_explicit(&slot->wait_lock, memory_order_relaxed);
+
+		if (at && prongi_word_valid(at) &&
+		    prongi_owner(atomic_load_explicit(word_at(at), memory_order_relaxed)) == dead)
+			disown(word_at(at), dead, true);
+	}
+}
+
+/* The same among the threads of this process for locks outside the heap. */
+static void repair_awaited_here(uint64_t dead, uint32_t process)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->slots_used, memory_order_seq_cst);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct prongi_slot *slot = &prongi_heap->slot[i];
+		uint64_t at = atomic_load_explicit(&slot->wait_private, memory_order_relaxed);
+
+		if (at && atomic_load_explicit(&slot->process, memory_order_relaxed) == process &&
+		    prongi_owner(atomic_load_explicit(word_at(at), memory_order_relaxed)) == dead)
+			disown(word_at(at), dead, false);
+	}
+}
+
+/* Say that the slot's thread is dead; return its owner word, or 0 when it had not got one yet. */
+static uint64_t pronounce(struct prongi_slot *slot)
+{
+	uint64_t id = atomic_fetch_or_explicit(&slot->id, PRONGI_DEAD, memory_order_relaxed);
+
+	/* seq_cst: pairs with the fence in announce(). */
+	atomic_thread_fence(memory_order_seq_cst);
+	return id & PRONGI_CLAIMED ? 0 : prongi_owner(id);
+}
+
+/* Wake who waits where the dead thread was about to wake, and who waits where it waited: the wake
+   that chose it may have died with it. */
+static void pass_wakes_on(struct prongi_slot *slot)
+{
+	if (!PRONGI_MUTANT(5))
+		wake_all(atomic_load_explicit(&slot->wake_lock, memory_order_relaxed));
+	if (!PRONGI_MUTANT(3))
+		wake_all(atomic_load_explicit(&slot->wait_lock, memory_order_relaxed));
+}
+
+/* Clear what it said, and free the slot. */
+static void wipe(struct prongi_slot *slot)
+{
+	atomic_store_explicit(&slot->count, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->klock, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->wake_lock, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->wait_lock, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->wait_private, 0, memory_order_relaxed);
+	/* release: pairs with the acquire of the next claimer, and of prongi_owner_dead(). */
+	atomic_store_explicit(&slot->id, 0, memory_order_release);
+}
+
+void prongi_repair(struct prongi_slot *slot)
+{
+	uint64_t dead = pronounce(slot);
+
+	if (dead) {
+		repair_section(slot, dead);
+		pass_wakes_on(slot);
+		if (!PRONGI_MUTANT(10))
+			repair_awaited(dead);
+	}
+	wipe(slot);
+}
+
+void prongi_repair_thread(struct prongi_slot *slot)
+{
+	uint64_t dead = prongi_owner(atomic_load_explicit(&slot->id, memory_order_relaxed));
+	uint32_t process = atomic_load_explicit(&slot->process, memory_order_relaxed);
+
+	pronounce(slot);
+	repair_awaited_here(dead, process);
+	prongi_repair(slot);
+}
+
+void prongi_repair_stopped(struct prongi_slot *slot)
+{
+	wake_all(atomic_load_explicit(&slot->klock, memory_order_relaxed));
+	pass_wakes_on(slot);
+}
+
+/* True when the slot is one of the process's, or was being claimed by it. */
+static bool belongs(const struct prongi_slot *slot, uint32_t process)
+{
+	uint64_t id = atomic_load_explicit(&slot->id, memory_order_acquire);
+
+	if (!id)
+		return false;
+	if (id & PRONGI_CLAIMED)
+		return prongi_slot_index(id) == process;
+	return atomic_load_explicit(&slot->process, memory_order_relaxed) == process;
+}
+
+void prongi_repair_process(uint32_t process)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->slots_used, memory_order_seq_cst);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (belongs(&prongi_heap->slot[i], process))
+			prongi_repair(&prongi_heap->slot[i]);
+}
+
+void prongi_pass_on_process(uint32_t process)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->slots_used, memory_order_seq_cst);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (belongs(&prongi_heap->slot[i], process))
+			prongi_repair_stopped(&prongi_heap->slot[i]);
+}

@@ -1,0 +1,243 @@
+/* What lies in the heap: the bytes that all members share, who writes each field, who reads it,
+   and under what.  Addresses in here are plain addresses: the heap is at the same place in all.
+
+   Words that can die half-way are of three kinds.
+     Owner words (locks): { bit 0 WAIT, bit 1 DIED, slot 14 bits, generation 48 bits }; 0 is free.
+       A futex sleeps on the low half: flags, slot and 16 bits of the generation.
+       WAIT   must be set while somebody sleeps on the word; may be set when nobody does.
+       DIED   must be set from a death in the section until someone said "consistent".
+     Journals (in the slot): written by the slot's own thread alone, read by the repairer after its
+       death.  A killed thread leaves a prefix of its instructions, and the kernel orders it before
+       the repairer's loads, so they need only the compiler's order (prongi_then()).
+     State words (process records, slot ids): changed by CAS from a state that says who may. */
+#ifndef PRONGI_SHARED_H
+#define PRONGI_SHARED_H
+
+#include "os/os.h"
+
+#define PRONGI_SLOTS	 16384
+#define PRONGI_PROCESSES 16384
+#define PRONGI_CHUNK	 ((size_t)2 << 20) /* the heap grows in these */
+#define PRONGI_LOG	 48		   /* words that one section may change */
+#define PRONGI_READY	 1		   /* children forked ahead */
+
+typedef _Atomic(uint64_t) prongi_word;
+
+/* Order between two stores of a journal: for a death, the compiler's is enough. */
+static inline void prongi_then(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* --- owner words ----------------------------------------------------------------------- */
+
+#define PRONGI_WAIT  ((uint64_t)1)
+#define PRONGI_DIED  ((uint64_t)2)
+#define PRONGI_FLAGS ((uint64_t)3)
+
+static inline uint64_t prongi_owner(uint64_t word)
+{
+	return word & ~PRONGI_FLAGS;
+}
+
+static inline uint32_t prongi_slot_index(uint64_t word)
+{
+	return (uint32_t)(word >> 2) & (PRONGI_SLOTS - 1);
+}
+
+/* The half that futexes sleep on. */
+static inline _Atomic uint32_t *prongi_low(prongi_word *word)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	return (_Atomic uint32_t *)(void *)word + 1;
+#else
+	return (_Atomic uint32_t *)(void *)word;
+#endif
+}
+
+/* --- slots: one for each thread that uses prong ------------------------------------------- */
+
+/* In a slot's id, the flag bits mean: */
+#define PRONGI_DEAD    ((uint64_t)1) /* its owner died; the repairer is at it */
+#define PRONGI_CLAIMED ((uint64_t)2) /* being claimed; the slot bits name the claimer's process */
+
+struct prongi_slot {
+	prongi_word id;	      /* = owner word of its thread.  0: free.  CAS by the claimer from 0;
+				 DEAD by the repairer; 0 by whoever repaired it, last of all */
+	prongi_word generation; /* of the last claim.  The claimer, while CLAIMED */
+	_Atomic uint32_t process; /* index of its process record.  The claimer, while CLAIMED */
+	_Atomic uint32_t tid;     /* for people */
+
+	/* Journals.  Each holds the address of a word in the heap, or 0. */
+	prongi_word klock;     /* the kernel lock I am in or about to enter.  Never cleared: doubles
+				  as wake journal.  Stored before the CAS on the lock */
+	prongi_word wake_lock; /* the mutex I am unlocking: I may owe a wake there.  Never cleared */
+	prongi_word wait_lock; /* the lock I may sleep on.  From before my last look at it until I own
+				  it or gave up.  Pairs with DEAD, see lock.c */
+	prongi_word wait_private; /* the same for a lock outside the heap, for threads of this
+				     process that end; nobody else could follow the address */
+	prongi_word count;     /* > 0: the first so many of log[] are committed */
+	struct {
+		prongi_word at, value;
+	} log[PRONGI_LOG];     /* what the section changes: addresses and absolute new values */
+
+	uint32_t filled;       /* of log[], not yet committed.  Owner only */
+	char detail[156];      /* prong_error_detail().  Owner only */
+};
+
+/* --- process records ---------------------------------------------------------------------- */
+
+/* state: { phase 4, flags 4, generation 24, pid 32 }.  Futexes sleep on the low half. */
+enum prongi_phase {
+	PRONGI_FREE = 0, /* nobody's; block may hold what a dead starter left, the next clears it */
+	PRONGI_BEING,    /* being filled by process pid, the starter */
+	PRONGI_ASKED,    /* waits for the server, or for the ready child that took it; pid: 0 */
+	PRONGI_RUNNING,  /* pid runs */
+	PRONGI_DYING,    /* pid has ended; the repairer is at it */
+	PRONGI_ENDED,    /* all is cleaned up, the end fields are valid */
+	PRONGI_REFUSED   /* it could not be started: error says why */
+};
+
+#define PRONGI_PHASE  ((uint64_t)15)
+#define PRONGI_HELD   ((uint64_t)1 << 4) /* its starter has a handle */
+#define PRONGI_ROOT   ((uint64_t)1 << 5) /* not the server's child: watched by the guard */
+#define PRONGI_DAEMON ((uint64_t)1 << 6)
+#define PRONGI_FORKED ((uint64_t)1 << 7) /* by PRONG_FORK: pid is its nanny's, see fork.c */
+#define PRONGI_GEN_SHIFT 8
+#define PRONGI_GEN_MASK	 ((uint64_t)0xffffff << PRONGI_GEN_SHIFT)
+
+static inline enum prongi_phase prongi_phase(uint64_t state)
+{
+	return (enum prongi_phase)(state & PRONGI_PHASE);
+}
+
+static inline int prongi_state_pid(uint64_t state)
+{
+	return (int)(state >> 32);
+}
+
+static inline uint64_t prongi_state_with(uint64_t state, enum prongi_phase phase, int pid)
+{
+	return (state & 0xfffffff0u) | phase | (uint64_t)(uint32_t)pid << 32;
+}
+
+/* What its opts ask for beyond the plain start: lies in the record's block, after the argument. */
+struct prongi_wish {
+	bool has_manner, new_session;
+	struct prongi_manner manner;
+	struct {
+		int resource;
+		uint64_t soft, hard;
+	} limits[16];
+	uint32_t nlimits;
+	uint32_t nfds;		   /* declared descriptors, in this order after 0 to 2 in the parcel */
+	int fds[PRONGI_FDS];
+	bool has_stdio;            /* the parcel begins with three descriptors for 0 to 2 */
+	bool stdio_open[3];	   /* and this one is not just a place-holder */
+	enum prong_stdio_kind kind[3];
+	uint32_t path[3], cwd;	   /* offsets into text; 0: none */
+	uint32_t env, nenv;	   /* offset of the first of nenv strings, one after the other */
+	uint32_t size;		   /* of text */
+	char text[];		   /* text[0] is unused */
+};
+
+struct prong_process {
+	prongi_word state;
+	prongi_word block;	  /* heap block with what is too large for here.  By alloc_to/free_at
+				     under the right that BEING gives, or by the handle's holder */
+	_Atomic uint64_t parent;  /* generation << 32 | index + 1 of its starter's record; 0: a root */
+	_Atomic uint32_t children;/* started so far: the next one's number.  Its process */
+	_Atomic uint32_t confirm; /* the starter waits until the child has done all it wished */
+
+	/* Read-only from ASKED on.  Written by the starter while BEING. */
+	prong_fn *fn;
+	void *arg;
+	size_t size;
+	struct prongi_wish *wish; /* in block, or NULL */
+	uint64_t signals;	  /* the mask to start with */
+	uint32_t umask;
+	uint32_t reserved;
+	int64_t started;
+	char name[64];
+
+	/* Written by the server before ENDED, or by the refuser before REFUSED. */
+	int64_t ended;
+	uint64_t peak_rss;
+	int32_t code, signal;
+	int32_t error;		  /* REFUSED: -errno, or a condition */
+	uint8_t core, server_lost, ended_known;
+	char detail[120];	  /* REFUSED: for the starter's prong_error_detail() */
+	/* What the function returned when that is no exit code.  The child itself. */
+	_Atomic int32_t result;
+	_Atomic uint32_t has_result;
+
+	_Alignas(16) char inside[128]; /* the argument, when it is small */
+};
+
+/* --- the server ---------------------------------------------------------------------------- */
+
+enum prongi_server_state {
+	PRONGI_NO_SERVER = 0,
+	PRONGI_SERVER_UP,
+	PRONGI_SERVER_QUITS
+};
+
+/* ready: { kind 2, generation 14, index 16, pid 32 }; a futex sleeps on the low half. */
+enum { PRONGI_READY_NONE = 0, PRONGI_READY_WAITS = 1, PRONGI_READY_TAKEN = 2 };
+
+struct prongi_server {
+	_Atomic uint32_t doorbell; /* the server sleeps on it.  Everybody adds one */
+	_Atomic uint32_t state;	   /* enum.  UP by the server; QUITS by close; NONE by the guard */
+	_Atomic int32_t pid;	   /* of the server.  The server itself */
+	_Atomic int32_t guard;	   /* of the guard.  The guard itself */
+	_Atomic uint32_t servers;  /* forked so far */
+	_Atomic uint32_t roots;	   /* a bell for the guard's list: root joined or to be repaired */
+	prongi_word ready[PRONGI_READY]; /* WAITS by the server; TAKEN by CAS of a starter; NONE by
+					    the server */
+	prongi_word asked[PRONGI_PROCESSES / 64]; /* a bit for each record that is ASKED.  Set by the
+						     starter, cleared by the server before it looks */
+	_Atomic uint64_t started, deaths;
+	int64_t exit_ms;
+	unsigned char address[16]; /* of the server's listener.  The server, before UP */
+	struct prongi_creds creds; /* what it may.  The server, before UP */
+	struct prongi_manner manner;
+	prongi_word stdio_version; /* odd while the server changes stdio: a seqlock */
+	struct prongi_stdio_id stdio;
+	char cwd[4096];		   /* "": unknown */
+};
+
+/* --- the heap's head ----------------------------------------------------------------------- */
+
+#define PRONGI_MAGIC 0x676e6f7270u /* "prong" */
+
+/* The two-level segregated fit of heap.c; all under its lock. */
+#define PRONGI_FL 40
+#define PRONGI_SL 16
+
+struct prongi_blocks {
+	prongi_word lock;
+	prongi_word end;       /* first address that is in no block */
+	prongi_word last;      /* the block before end; 0: none */
+	prongi_word fresh;     /* from here on nothing was ever written: all zero */
+	prongi_word committed; /* first address without memory */
+	prongi_word used, peak, blocks;
+	prongi_word fl;
+	prongi_word sl[PRONGI_FL];
+	prongi_word head[PRONGI_FL][PRONGI_SL];
+};
+
+struct prongi_family {
+	uint64_t magic, size;
+	prongi_word slots_committed;	 /* this many have memory behind them; only grows */
+	prongi_word processes_committed;
+	_Atomic uint32_t slots_hint, processes_hint; /* where the next search begins */
+	_Atomic uint32_t slots_used;	 /* the highest index ever claimed + 1; only grows */
+	_Atomic uint32_t processes_used;
+	struct prongi_server server;
+	struct prongi_blocks heap;
+	_Alignas(4096) struct prong_process process[PRONGI_PROCESSES];
+	_Alignas(4096) struct prongi_slot slot[PRONGI_SLOTS];
+	_Alignas(4096) char first[]; /* the blocks */
+};
+
+#endif

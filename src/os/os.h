@@ -1,0 +1,181 @@
+/* The seam: all that prong needs of a system.  One set of files per system implements it; the
+   build picks them.  Nothing outside this folder includes a header that one system alone has.
+
+   Results are 0 or -errno unless said otherwise.  "Quiet" means that the program around us can
+   not notice: no signal is sent, no wait() returns, no descriptor stays. */
+#ifndef PRONGI_OS_H
+#define PRONGI_OS_H
+
+#include <prong/deadline.h>
+#include <prong/error.h>
+#include <prong/process.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+/* --- waiting (linux_futex.c) ------------------------------------------------------------ */
+
+/* Block until somebody wakes word, it differs from seen, or the deadline passes.  Return 0 for
+   the first two, also when it is not known which; PRONG_TIMEDOUT.  A signal does not end it.
+   shared: the word lies in the heap, and other processes may wake it. */
+int prongi_os_wait(_Atomic uint32_t *word, uint32_t seen, prong_time deadline, bool shared);
+
+/* The same without a deadline, but any signal ends it. */
+void prongi_os_wait_or_signal(_Atomic uint32_t *word, uint32_t seen);
+
+/* Wake up to n waiters of word; return how many there were.  In signal handlers too. */
+int prongi_os_wake(_Atomic uint32_t *word, int n, bool shared);
+
+/* Nanoseconds of a clock that never jumps. */
+int64_t prongi_os_now(void);
+
+/* Tell the processor that this is a spin loop. */
+static inline void prongi_os_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ __volatile__("yield");
+#endif
+}
+
+/* --- memory (linux_memory.c) ------------------------------------------------------------- */
+
+/* Bytes of address space that a heap takes by default under this process's limits. */
+size_t prongi_os_heap_default(void);
+
+/* Map size bytes of shared anonymous memory, all zero and not yet backed, at the first free
+   address of this architecture's list; not part of core dumps.  Store the address.
+   -EADDRINUSE: all are taken. */
+int prongi_os_heap_map(void **base, size_t size);
+void prongi_os_heap_unmap(void *base, size_t size);
+
+/* Put memory behind [at, at + size), or say -ENOMEM.  Repeatable. */
+int prongi_os_heap_commit(void *at, size_t size);
+
+/* Let the next forks of this process inherit the heap, or not. */
+int prongi_os_heap_inherit(void *base, size_t size, bool yes);
+
+/* An array of size zero bytes that forked processes do not get. */
+void *prongi_os_private(size_t size);
+
+/* --- processes (linux_process.c) ---------------------------------------------------------- */
+
+int prongi_os_pid(void);
+int prongi_os_tid(void);
+
+/* How many threads this process has; a sanitizer's own are not counted. */
+int prongi_os_threads(void);
+
+/* Fork a child whose end is told to nobody, only to prongi_os_reap_quiet().  Return its pid, 0 in
+   the child, -errno.  The child may call fork(), _exit() and what signal handlers may. */
+int prongi_os_fork_quiet(void);
+int prongi_os_reap_quiet(int pid, bool block);
+
+/* fork() with all that the C library does.  Return its pid, 0 in the child, or -errno. */
+int prongi_os_fork(void);
+
+/* Die by signal sig when the process that forked this one does.  parent is its pid: when it is
+   gone already, return -ESRCH. */
+int prongi_os_die_with(int parent, int sig);
+
+/* Become the parent of orphaned descendants. */
+void prongi_os_adopt_orphans(void);
+
+/* Kill each child of this process for which known() says false; return how many there were. */
+int prongi_os_kill_strangers(bool (*known)(int pid));
+
+/* Set what ps shows for the calling thread. */
+void prongi_os_set_title(const char *title);
+
+/* Send sig to the process pid if check(ctx) still says, once pid cannot change its bearer, that it
+   is the right one.  For signal handlers too. */
+int prongi_os_signal(int pid, int sig, bool (*check)(const void *ctx), const void *ctx);
+
+/* A descriptor that polls readable when process pid has ended.  -ESRCH: no such process. */
+int prongi_os_pidfd(int pid);
+
+/* A descriptor that polls readable at once. */
+int prongi_os_ready_fd(void);
+
+/* True when process pid has ended, be it still to be reaped. */
+bool prongi_os_ended(int pid);
+
+/* How a child ended. */
+struct prongi_end {
+	int pid;
+	int code;      /* exit code, when signal is 0 */
+	int signal;
+	bool core;
+	bool stopped;  /* it has not ended: it was stopped */
+	uint64_t peak_rss;
+};
+
+/* Look for a child that ended or was stopped; leave it as it is.  0: found; -EAGAIN: none now;
+   -ECHILD: no children.  block: wait for one. */
+int prongi_os_child_peek(struct prongi_end *end, bool block);
+
+/* Take leave of an ended child that peek found; completes *end. */
+void prongi_os_child_reap(struct prongi_end *end);
+
+/* Close all descriptors from first on, but the n in keep (ascending). */
+void prongi_os_close_from(int first, const int *keep, size_t n);
+
+/* --- what a child takes over from its starter (linux_state.c) ----------------------------- */
+
+/* Who the process is to the kernel: equal bytes mean equal rights. */
+struct prongi_creds {
+	uint32_t ids[6];            /* real, effective, saved; users, then groups */
+	uint32_t ngroups;
+	uint32_t secure;            /* no_new_privs, seccomp mode */
+	uint64_t groups;            /* a hash of the list */
+	uint64_t caps[6];
+	uint64_t root[2], ns[8];    /* inodes */
+};
+
+#define PRONGI_CPU_WORDS  16 /* of 64 processors */
+#define PRONGI_LIMITS     16
+
+/* How the process is treated.  The umask and the signal mask are not here: they are set in each
+   child, since reading costs as much as setting. */
+struct prongi_manner {
+	uint64_t cpus[PRONGI_CPU_WORDS];
+	uint64_t limits[PRONGI_LIMITS][2];
+	int64_t nice;
+};
+
+/* Which files descriptors 0 to 2 are; regular files never compare equal to themselves, because
+   two openings of one file cannot be told apart. */
+struct prongi_stdio_id {
+	uint64_t file[3][4];
+};
+
+int prongi_os_creds(struct prongi_creds *creds);
+void prongi_os_manner(struct prongi_manner *manner);
+int prongi_os_manner_set(const struct prongi_manner *now, const struct prongi_manner *old);
+bool prongi_os_stdio_same(const struct prongi_stdio_id *old);
+void prongi_os_stdio_id(struct prongi_stdio_id *id);
+uint32_t prongi_os_umask(void);
+int prongi_os_limit_set(int resource, uint64_t soft, uint64_t hard);
+bool prongi_os_limit_known(int resource);
+
+/* --- handing over descriptors (linux_fds.c) ------------------------------------------------ */
+
+#define PRONGI_FDS 253 /* the most that one message carries */
+
+/* Listen where only the address, 16 bytes, leads to.  Return the descriptor. */
+int prongi_os_listen(unsigned char address[16]);
+
+/* Send n descriptors and word to the listener at address, if it is process server. */
+int prongi_os_send_fds(const unsigned char address[16], int server, uint64_t word, const int *fds,
+		       size_t n);
+
+/* Take one parcel from the listener: the descriptors, close-on-exec, and the word.  Return how many,
+   -EAGAIN when none is there.  *pid is the sender. */
+int prongi_os_receive_fds(int listener, uint64_t *word, int *fds, int *pid);
+
+/* --- the guard's eyes (linux_watch.c) ------------------------------------------------------ */
+
+/* Block until one of the n processes behind pidfds has ended, or a signal arrives.  ended[i] tells. */
+void prongi_os_watch(const int *pidfds, bool *ended, int n);
+
+#endif
