@@ -1,0 +1,117 @@
+/* The heap: a block allocated and freed at once, by one thread while a second is alive, beside
+   malloc().  For information: one size of one pattern says little about an allocator.
+
+   prong's blocks are zeroed, so calloc() is the like; malloc() is there too.  No floor: nothing
+   here crosses processors. */
+#include "bench.h"
+#include <err.h>
+#include <prong/prong.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct plan {
+	void (*pairs)(size_t size, unsigned n);
+	size_t size;
+	unsigned n;
+};
+
+/* A use that the compiler cannot see through, so that it keeps the block. */
+static void use(void *p)
+{
+	if (!p)
+		errx(1, "no memory");
+	__asm__ __volatile__("" : : "r"(p) : "memory");
+}
+
+static void by_alloc(size_t size, unsigned n)
+{
+	while (n-- > 0) {
+		void *p = prong_alloc(size);
+
+		use(p);
+		prong_free(p);
+	}
+}
+
+static void by_alloc_to(size_t size, unsigned n)
+{
+	void **where = prong_calloc(1, sizeof(*where));
+
+	use(where);
+	while (n-- > 0) {
+		int r = prong_alloc_to(where, size);
+
+		if (r || prong_free_at(where))
+			errx(1, "prong_alloc_to: %s: %s", prong_strerror(r), prong_error_detail());
+	}
+	prong_free(where);
+}
+
+static void by_malloc(size_t size, unsigned n)
+{
+	while (n-- > 0) {
+		void *p = malloc(size);
+
+		use(p);
+		free(p);
+	}
+}
+
+static void by_calloc(size_t size, unsigned n)
+{
+	while (n-- > 0) {
+		void *p = calloc(1, size);
+
+		use(p);
+		free(p);
+	}
+}
+
+static void *stay(void *arg)
+{
+	_Atomic uint32_t *leave = arg;
+
+	/* acquire: pairs with the release in run(). */
+	while (!atomic_load_explicit(leave, memory_order_acquire))
+		bench_futex_wait(leave, 0);
+	return NULL;
+}
+
+static void run(const void *arg, struct bench_out *out)
+{
+	const struct plan *p = arg;
+	_Atomic uint32_t leave = 0;
+	unsigned n = bench_count(p->n);
+	pthread_t second;
+	int64_t t;
+
+	if (pthread_create(&second, NULL, stay, &leave) != 0)
+		errx(1, "pthread_create");
+	p->pairs(p->size, n / 10 + 1);
+	t = bench_now();
+	p->pairs(p->size, n);
+	bench_push(out, 0, (double)(bench_now() - t) / n);
+	/* release: pairs with the acquire in stay(). */
+	atomic_store_explicit(&leave, 1, memory_order_release);
+	bench_futex_wake(&leave);
+	pthread_join(second, NULL);
+}
+
+#define PLAN(pairs, size) run, &(const struct plan){ pairs, size, 100000 }
+#define CASE(bytes) \
+	.metrics = { { "", "ns", 0, 0 } }, \
+	.subjects = { \
+		{ "prong_alloc + prong_free", PLAN(by_alloc, bytes), true, NULL }, \
+		{ "prong_alloc_to + prong_free_at", PLAN(by_alloc_to, bytes), true, NULL }, \
+		{ "malloc + free", PLAN(by_malloc, bytes), false, NULL }, \
+		{ "calloc + free", PLAN(by_calloc, bytes), false, NULL }, \
+	}, \
+	.versus = { { "prong_alloc : malloc", 0, 0, 1 << 2, false }, \
+		    { "prong_alloc_to : malloc", 0, 1, 1 << 2, false } }
+
+const struct bench_case bench_heap[] = {
+	{ .name = "alloc-free-64", CASE(64) },
+	{ .name = "alloc-free-4096", CASE(4096) },
+	{ .name = NULL },
+};
