@@ -48,7 +48,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 install() {
 	$root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -q --no-install-recommends $wanted >"$log" 2>&1
+		apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 $wanted >"$log" 2>&1
 }
 # A fresh machine has no package lists, an old one has stale ones: fetch them only then.
 if ! install; then
