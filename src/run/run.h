@@ -1,0 +1,14 @@
+/* What threads and thread-locals ask of each other, and what a fork and a thread's end ask of
+   them. */
+#ifndef PRONGI_RUN_H
+#define PRONGI_RUN_H
+
+/* In the child of any fork, before the program's code: the parent's threads are not here.  The
+   calling thread is "MainThread" now, and counting begins anew. */
+void prongi_threads_after_fork(void);
+
+/* Destroy the calling thread's copies of all locals.  Repeatable: those made later are destroyed
+   when the thread ends.  Call it while the thread still has its slot: what it calls may lock. */
+void prongi_locals_end(void);
+
+#endif
