@@ -42,6 +42,10 @@ void prongi_leave(void);
 /* Map the heap and become its first process: for prong_open() and the kill harness. */
 int prongi_family_map(size_t size);
 
+/* Around a fork whose child shall have the heap. */
+void prongi_fork_begin(void);
+void prongi_fork_end(void);
+
 /* Forget, in a child of whatever fork, all that was the parent's thread's own. */
 void prongi_forget(void);
 
@@ -128,34 +132,87 @@ bool prongi_process_step(struct prong_process *p, enum prongi_phase from, enum p
 			 int pid);
 void prongi_process_wake(struct prong_process *p);
 
-/* p has ended, and end says how (NULL: its server was lost).  Repair, publish, wake.  Repeatable. */
-void prongi_process_ended(struct prong_process *p, const struct prongi_end *end);
+/* Write down how p ended; the first word counts.  lost: its server was killed before it. */
+void prongi_process_note_end(struct prong_process *p, const struct prongi_end *end, bool lost);
+
+/* p has ended: repair what its threads left, and end what it started.  Repeatable. */
+void prongi_process_dies(struct prong_process *p);
+
+/* All that is done, and p can be reaped or was: tell who waits. */
+void prongi_process_gone(struct prong_process *p);
+
+/* p cannot be started: tell its starter why. */
+void prongi_process_refuse(struct prong_process *p, int error, const char *detail);
+
+/* The holder of p's handle lets go of it. */
+void prongi_process_let_go(struct prong_process *p);
 
 /* Number that names p as long as it lives. */
 uint64_t prongi_process_ref(const struct prong_process *p);
 
+struct prong_process *prongi_process_by_ref(uint64_t ref);
+
 /* The record that runs as pid, or NULL. */
 struct prong_process *prongi_process_of(int pid);
 
-/* --- server, guard, child (server.c, guard.c, child.c) ------------------------------------------- */
+/* --- server (server.c) ---------------------------------------------------------------------- */
 
+/* Call the server, or anybody who waits for the same: something has changed in the heap. */
 void prongi_ring(void);
+
+/* True when this process is a server or a guard, or about to be. */
+extern bool prongi_serving;
+
+/* The life of the server. */
+_Noreturn void prongi_serve(int guard, int up);
+
+/* Kill p, by the server, because its starter has ended. */
+void prongi_child_kill(struct prong_process *p);
+
+/* --- the guard, and opening and closing a server (guard.c) ------------------------------------- */
 
 /* Fork guard and server for the heap, from a process of one thread. */
 int prongi_server_open(void);
 
+/* End server and guard, and wait until both are gone. */
+int prongi_server_close(prong_time deadline);
+
 /* True when the family has a server, or will have one soon. */
 bool prongi_server_alive(void);
 
-/* The life of the server, and of a child; neither returns. */
-_Noreturn void prongi_serve(int guard, int listener);
-_Noreturn void prongi_child(struct prong_process *p, int server, const int *fds, int nfds);
+/* Let the guard watch the calling process, a root. */
+int prongi_server_watch_me(void);
 
-/* What a forked child of the server puts back before anything else. */
-void prongi_signals_save(void);
+/* The life of a guard that watches the server with this pid, 0: one that it forks first. */
+_Noreturn void prongi_guard(int server, int up);
+
+/* Without a server for good: end what it left, so that nobody waits for ever. */
+void prongi_server_lost(void);
+
+/* --- children (child.c, children.c) ---------------------------------------------------------------- */
+
+/* The life of a new process, forked by server, with the n descriptors of its parcel; unless p is no
+   longer what ref names. */
+_Noreturn void prongi_child(struct prong_process *p, uint64_t ref, int server, const int *fds,
+			    int n);
+
+/* The same for a copy of the starter, forked by a nanny. */
+_Noreturn void prongi_child_forked(struct prong_process *p, int nanny, const int *fds, int n);
+
+/* Be the process that p says, run its function and end: also of a child of PRONG_FORK. */
+_Noreturn void prongi_child_run(struct prong_process *p);
+
+/* What server and guard do to signals, and a child undoes. */
+void prongi_signals_serve(void (*on_child)(int));
 void prongi_signals_restore(void);
 
-/* Join the children and terminate the daemons of this process. */
+/* Terminate the daemons of this process and join its children. */
 int prongi_children_end(prong_time deadline);
+
+/* Block until p has ended, or the deadline.  0 or PRONG_TIMEDOUT. */
+int prongi_process_await(struct prong_process *p, prong_time deadline);
+
+/* What thread.c must forget in the child of a fork. */
+void prongi_threads_after_fork(void);
 
 #endif

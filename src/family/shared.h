@@ -102,7 +102,7 @@ enum prongi_phase {
 #define PRONGI_HELD   ((uint64_t)1 << 4) /* its starter has a handle */
 #define PRONGI_ROOT   ((uint64_t)1 << 5) /* not the server's child: watched by the guard */
 #define PRONGI_DAEMON ((uint64_t)1 << 6)
-#define PRONGI_FORKED ((uint64_t)1 << 7) /* by PRONG_FORK: pid is its nanny's, see fork.c */
+#define PRONGI_FORKED ((uint64_t)1 << 7) /* by PRONG_FORK: a root with a nanny, see fork.c */
 #define PRONGI_GEN_SHIFT 8
 #define PRONGI_GEN_MASK	 ((uint64_t)0xffffff << PRONGI_GEN_SHIFT)
 
@@ -123,7 +123,7 @@ static inline uint64_t prongi_state_with(uint64_t state, enum prongi_phase phase
 
 /* What its opts ask for beyond the plain start: lies in the record's block, after the argument. */
 struct prongi_wish {
-	bool has_manner, new_session;
+	bool has_manner, new_session, has_starter_cwd;
 	struct prongi_manner manner;
 	struct {
 		int resource;
@@ -135,7 +135,7 @@ struct prongi_wish {
 	bool has_stdio;            /* the parcel begins with three descriptors for 0 to 2 */
 	bool stdio_open[3];	   /* and this one is not just a place-holder */
 	enum prong_stdio_kind kind[3];
-	uint32_t path[3], cwd;	   /* offsets into text; 0: none */
+	uint32_t path[3], cwd, starter_cwd; /* offsets into text; 0: none */
 	uint32_t env, nenv;	   /* offset of the first of nenv strings, one after the other */
 	uint32_t size;		   /* of text */
 	char text[];		   /* text[0] is unused */
@@ -147,7 +147,8 @@ struct prong_process {
 				     under the right that BEING gives, or by the handle's holder */
 	_Atomic uint64_t parent;  /* generation << 32 | index + 1 of its starter's record; 0: a root */
 	_Atomic uint32_t children;/* started so far: the next one's number.  Its process */
-	_Atomic uint32_t confirm; /* the starter waits until the child has done all it wished */
+	_Atomic uint32_t parcel;  /* descriptors come for it through the server's socket */
+	_Atomic int32_t nanny;    /* of PRONG_FORK: who waits for it.  The nanny, before RUNNING */
 
 	/* Read-only from ASKED on.  Written by the starter while BEING. */
 	prong_fn *fn;
@@ -159,6 +160,8 @@ struct prong_process {
 	uint32_t reserved;
 	int64_t started;
 	char name[64];
+	char identity[48];	  /* "2", or for a child's child "2:1"; the program's: "" */
+	uint32_t stdio_version;	  /* the server's, as the starter saw it */
 
 	/* Written by the server before ENDED, or by the refuser before REFUSED. */
 	int64_t ended;
@@ -182,7 +185,8 @@ enum prongi_server_state {
 	PRONGI_SERVER_QUITS
 };
 
-/* ready: { kind 2, generation 14, index 16, pid 32 }; a futex sleeps on the low half. */
+/* ready: { kind 2, generation 14 and index 16 of the record that took it, pid 32 }; a futex sleeps on
+   the low half. */
 enum { PRONGI_READY_NONE = 0, PRONGI_READY_WAITS = 1, PRONGI_READY_TAKEN = 2 };
 
 struct prongi_server {
@@ -239,5 +243,17 @@ struct prongi_family {
 	_Alignas(4096) struct prongi_slot slot[PRONGI_SLOTS];
 	_Alignas(4096) char first[]; /* the blocks */
 };
+
+extern struct prongi_family *prongi_heap;
+
+/* The word of the ready child in word once p has taken it. */
+static inline uint64_t prongi_ready_taken(uint64_t word, const struct prong_process *p)
+{
+	uint64_t state = atomic_load_explicit(&p->state, memory_order_acquire);
+	uint64_t generation = (state & PRONGI_GEN_MASK) >> PRONGI_GEN_SHIFT;
+
+	return PRONGI_READY_TAKEN | (generation & 0x3fff) << 2 |
+	       (uint64_t)(p - prongi_heap->process) << 16 | (word >> 32 << 32);
+}
 
 #endif

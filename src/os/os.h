@@ -117,6 +117,19 @@ int prongi_os_child_peek(struct prongi_end *end, bool block);
 /* Take leave of an ended child that peek found; completes *end. */
 void prongi_os_child_reap(struct prongi_end *end);
 
+/* At the end of this process, after all handlers that were or will be registered from now on, call
+   ends(code) instead of those registered before: where the C library tells the code; else ends(-1),
+   and the earlier ones run too. */
+int prongi_os_at_exit(void (*ends)(int code));
+
+/* Make descriptor from be number to, kept over exec(); from may be it already. */
+int prongi_os_fd_move(int from, int to);
+
+void prongi_os_fd_close(int fd);
+
+/* A duplicate of fd that is at least least, closed on exec(). */
+int prongi_os_fd_above(int fd, int least);
+
 /* Close all descriptors from first on, but the n in keep (ascending). */
 void prongi_os_close_from(int first, const int *keep, size_t n);
 
@@ -143,8 +156,8 @@ struct prongi_manner {
 	int64_t nice;
 };
 
-/* Which files descriptors 0 to 2 are; regular files never compare equal to themselves, because
-   two openings of one file cannot be told apart. */
+/* Which files descriptors 0 to 2 are.  Regular files never compare equal, not even to themselves:
+   two openings of one file cannot be told apart, and have each their own position. */
 struct prongi_stdio_id {
 	uint64_t file[3][4];
 };
@@ -169,13 +182,16 @@ int prongi_os_listen(unsigned char address[16]);
 int prongi_os_send_fds(const unsigned char address[16], int server, uint64_t word, const int *fds,
 		       size_t n);
 
-/* Take one parcel from the listener: the descriptors, close-on-exec, and the word.  Return how many,
-   -EAGAIN when none is there.  *pid is the sender. */
+/* Take one parcel from the listener: the descriptors, close-on-exec, and the word.  Return how many;
+   -EAGAIN when none is there, -EMFILE when only the word could be taken, -EPROTO when it is none of
+   ours.  *pid is the sender. */
 int prongi_os_receive_fds(int listener, uint64_t *word, int *fds, int *pid);
 
 /* --- the guard's eyes (linux_watch.c) ------------------------------------------------------ */
 
-/* Block until one of the n processes behind pidfds has ended, or a signal arrives.  ended[i] tells. */
+#define PRONGI_WATCHED 1024
+
+/* Block until one of the n processes behind pidfds has ended, or SIGCHLD arrives.  ended[i] tells. */
 void prongi_os_watch(const int *pidfds, bool *ended, int n);
 
 #endif

@@ -1,0 +1,384 @@
+/* The guard: it watches the server and the roots, and forks a new server when the old one was killed.
+   It was forked while the program was small and runs nothing, so what it forks is clean, whatever
+   the program has become by then.
+
+   It is the server's parent and takes in the server's orphans, so it knows how each of them ended.
+   Only when it was killed itself, the server forks the next guard, as its child; then the orphans of
+   a lost server have no witness, and are counted as killed.
+
+   The family ends with its last root: the guard kills the server, and the kernel all its children.
+
+   Also here, since it is the same agreement seen from the other side: opening and closing. */
+#include "family/family.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#define S (&prongi_heap->server)
+
+static struct {
+	int server;
+	bool parent;			     /* of the server */
+	int fds[PRONGI_WATCHED];	     /* [0]: the server's */
+	struct prong_process *root[PRONGI_WATCHED]; /* from [1] */
+	int n;
+} me;
+
+static void on_child(int sig)
+{
+	(void)sig;
+}
+
+static bool nobody(int pid)
+{
+	(void)pid;
+	return false;
+}
+
+/* --- the end of a server ------------------------------------------------------------------- */
+
+/* All children of this process die, and their ends are written down. */
+static void end_orphans(void)
+{
+	struct prongi_end end;
+
+	while (prongi_os_kill_strangers(nobody) && prongi_os_child_peek(&end, true) == 0) {
+		struct prong_process *p = prongi_process_of(end.pid);
+
+		if (end.stopped)
+			continue;
+		if (p && !(p->state & PRONGI_ROOT))
+			prongi_process_note_end(p, &end, true);
+		prongi_os_child_reap(&end);
+	}
+}
+
+/* Members that were never this guard's to reap: the kernel has killed them with their server, but
+   repair must not begin before they are gone.  A number cannot have a new bearer so soon. */
+static void await_members(void)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+	prong_time deadline = prong_in_ms(2000);
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t v = atomic_load_explicit(&prongi_heap->process[i].state,
+						  memory_order_acquire);
+
+		if (prongi_phase(v) != PRONGI_RUNNING || (v & PRONGI_ROOT))
+			continue;
+		while (!prongi_os_ended(prongi_state_pid(v)) &&
+		       prongi_os_now() < deadline.ns_)
+			prong_sleep(prong_in_ms(1));
+	}
+}
+
+static void end_server(void)
+{
+	end_orphans();
+	if (!me.parent)
+		await_members();
+	if (me.fds[0] >= 0)
+		close(me.fds[0]);
+	me.fds[0] = -1;
+}
+
+static _Noreturn void finish(void)
+{
+	if (me.server)
+		kill(me.server, SIGKILL);
+	end_server();
+	atomic_store_explicit(&S->pid, 0, memory_order_relaxed);
+	atomic_store_explicit(&S->guard, 0, memory_order_relaxed);
+	atomic_store_explicit(&S->state, PRONGI_NO_SERVER, memory_order_release);
+	prongi_os_wake(&S->state, 0x7fffffff, true);
+	_exit(0);
+}
+
+static int fork_server(int up)
+{
+	int guard = prongi_os_pid(), pid = prongi_os_fork();
+
+	if (pid == 0)
+		prongi_serve(guard, up);
+	if (pid < 0)
+		return pid;
+	me.server = pid;
+	me.parent = true;
+	me.fds[0] = prongi_os_pidfd(pid);
+	return me.fds[0] < 0 ? me.fds[0] : 0;
+}
+
+/* The server has ended: because it was told to, or there must be another. */
+static void server_ended(void)
+{
+	me.server = 0;
+	end_server();
+	if (atomic_load_explicit(&S->state, memory_order_acquire) == PRONGI_SERVER_QUITS)
+		finish();
+	while (fork_server(-1))
+		prong_sleep(prong_in_ms(100)); /* no process or memory left: wait for better times */
+}
+
+/* --- roots ------------------------------------------------------------------------------------ */
+
+/* Whom to watch for root p: itself, or the nanny that knows how it ended. */
+static int watched_pid(const struct prong_process *p)
+{
+	int nanny = atomic_load_explicit(&p->nanny, memory_order_acquire);
+
+	return nanny ? nanny : prongi_state_pid(p->state);
+}
+
+static bool watches(const struct prong_process *p)
+{
+	for (int i = 1; i < me.n; i++)
+		if (me.root[i] == p)
+			return true;
+	return false;
+}
+
+static void root_ended(struct prong_process *p)
+{
+	prongi_process_step(p, PRONGI_RUNNING, PRONGI_DYING, prongi_state_pid(p->state));
+	atomic_fetch_add_explicit(&S->roots, 1, memory_order_release);
+	prongi_ring();
+}
+
+static void watch_root(struct prong_process *p)
+{
+	int fd;
+
+	if (watches(p) || me.n == PRONGI_WATCHED)
+		return;
+	fd = prongi_os_pidfd(watched_pid(p));
+	prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_state_pid(p->state));
+	prongi_process_wake(p);
+	if (fd < 0) {
+		root_ended(p);
+		return;
+	}
+	me.fds[me.n] = fd;
+	me.root[me.n++] = p;
+}
+
+static void find_roots(void)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct prong_process *p = &prongi_heap->process[i];
+		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+
+		/* A nanny's charge says itself when it runs. */
+		if ((v & PRONGI_ROOT) &&
+		    (prongi_phase(v) == PRONGI_RUNNING ||
+		     (prongi_phase(v) == PRONGI_ASKED && !(v & PRONGI_FORKED))))
+			watch_root(p);
+	}
+}
+
+static void drop_root(int i)
+{
+	struct prong_process *p = me.root[i];
+
+	close(me.fds[i]);
+	me.n--;
+	me.fds[i] = me.fds[me.n];
+	me.root[i] = me.root[me.n];
+	if (me.n == 1)
+		finish();
+	root_ended(p);
+}
+
+/* --- life ------------------------------------------------------------------------------------------ */
+
+/* The guard starts no process that needs them; and who reads what the program writes must see its
+   end even while the guard lives. */
+static void drop_stdio(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	for (int i = 0; fd >= 0 && i < 3; i++)
+		if (fd != i)
+			dup2(fd, i);
+	if (fd > 2)
+		close(fd);
+}
+
+static void look(void)
+{
+	static bool ended[PRONGI_WATCHED];
+
+	for (int i = 0; i < me.n; i++)
+		ended[i] = false;
+	prongi_os_watch(me.fds, ended, me.n);
+	/* Roots first: when all are gone there is no need for a new server. */
+	for (int i = me.n - 1; i > 0; i--)
+		if (ended[i])
+			drop_root(i);
+	if (ended[0])
+		server_ended();
+}
+
+_Noreturn void prongi_guard(int server, int up)
+{
+	int r = 0;
+
+	prongi_os_set_title("prong-guard");
+	prongi_signals_serve(on_child);
+	prongi_os_adopt_orphans();
+	prongi_os_close_from(3, &up, up >= 0);
+	me.n = 1;
+	me.server = server;
+	me.fds[0] = server ? prongi_os_pidfd(server) : -1;
+	atomic_store_explicit(&S->guard, prongi_os_pid(), memory_order_relaxed);
+	if (!server)
+		r = fork_server(up);
+	if (r) {
+		if (write(up, &r, sizeof r) < 0) {
+		}
+		_exit(1);
+	}
+	if (up >= 0)
+		close(up);
+	drop_stdio();
+	for (;;) {
+		find_roots();
+		look();
+	}
+}
+
+/* --- seen from a root --------------------------------------------------------------------------------- */
+
+bool prongi_server_alive(void)
+{
+	int pid = atomic_load_explicit(&S->pid, memory_order_relaxed);
+	int guard = atomic_load_explicit(&S->guard, memory_order_relaxed);
+
+	if (atomic_load_explicit(&S->state, memory_order_acquire) != PRONGI_SERVER_UP)
+		return false;
+	return !prongi_os_ended(guard) || !prongi_os_ended(pid);
+}
+
+/* Fork a process that forks the guard and ends, so that the guard is nobody's child that waits for
+   its children.  In the child of the fork: does not return. */
+static int fork_guard(int up)
+{
+	int pid = prongi_os_fork_quiet();
+
+	if (pid == 0) {
+		pid = prongi_os_fork();
+		if (pid == 0)
+			prongi_guard(0, up);
+		if (pid < 0 && write(up, &pid, sizeof pid) < 0) {
+		}
+		_exit(0);
+	}
+	return pid < 0 ? pid : prongi_os_reap_quiet(pid, true);
+}
+
+/* A pipe whose ends are no standard streams, even when those are closed. */
+static int make_pipe(int ends[2])
+{
+	int fds[2], r = 0;
+
+	if (pipe(fds))
+		return -errno;
+	for (int i = 0; i < 2; i++) {
+		ends[i] = r ? -1 : prongi_os_fd_above(fds[i], 3);
+		r = ends[i] < 0 && !r ? ends[i] : r;
+		close(fds[i]);
+	}
+	if (r && ends[0] >= 0)
+		close(ends[0]);
+	return r;
+}
+
+/* The server's word; its silence means that it was killed. */
+static int await_up(int fd)
+{
+	int error;
+	ssize_t n;
+
+	do
+		n = read(fd, &error, sizeof error);
+	while (n < 0 && errno == EINTR);
+	return n == sizeof error ? error : -EAGAIN;
+}
+
+int prongi_server_open(void)
+{
+	int ends[2], r = make_pipe(ends);
+
+	if (r)
+		return prongi_fail(r, "open: no descriptor to hear from the server");
+	atomic_store_explicit(&S->state, PRONGI_NO_SERVER, memory_order_relaxed);
+	prongi_os_heap_inherit(prongi_heap, prongi_heap->size, true);
+	prongi_serving = true;
+	r = fork_guard(ends[1]);
+	prongi_serving = false;
+	prongi_os_heap_inherit(prongi_heap, prongi_heap->size, false);
+	close(ends[1]);
+	if (r == 0)
+		r = await_up(ends[0]);
+	close(ends[0]);
+	if (r)
+		return prongi_fail(r, "open: cannot fork the server: %s", strerror(-r));
+	return prongi_server_watch_me();
+}
+
+int prongi_server_watch_me(void)
+{
+	uint64_t v;
+
+	while (prongi_phase(v = atomic_load_explicit(&prongi_me->state, memory_order_acquire)) ==
+	       PRONGI_ASKED) {
+		if (!prongi_server_alive())
+			return prongi_fail(PRONG_NOSERVER, "open: the server was lost");
+		atomic_fetch_add_explicit(&S->roots, 1, memory_order_release);
+		prongi_ring();
+		prongi_os_wait(prongi_low(&prongi_me->state), (uint32_t)v, prong_in_ms(50), true);
+	}
+	return 0;
+}
+
+int prongi_server_close(prong_time deadline)
+{
+	int pid = atomic_load_explicit(&S->pid, memory_order_relaxed);
+	int guard = atomic_load_explicit(&S->guard, memory_order_relaxed);
+
+	if (!prongi_server_alive())
+		return 0;
+	atomic_store_explicit(&S->state, PRONGI_SERVER_QUITS, memory_order_release);
+	prongi_ring();
+	while ((pid && !prongi_os_ended(pid)) || (guard && !prongi_os_ended(guard))) {
+		if (prongi_os_now() >= deadline.ns_)
+			return prongi_fail(PRONG_TIMEDOUT, "close: the server has not ended yet");
+		prong_sleep(prong_in_ms(1));
+	}
+	atomic_store_explicit(&S->state, PRONGI_NO_SERVER, memory_order_relaxed);
+	return 0;
+}
+
+void prongi_server_lost(void)
+{
+	uint32_t up = PRONGI_SERVER_UP;
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+
+	atomic_compare_exchange_strong_explicit(&S->state, &up, PRONGI_NO_SERVER,
+						memory_order_acq_rel, memory_order_relaxed);
+	await_members();
+	for (uint32_t i = 0; i < n; i++) {
+		struct prong_process *p = &prongi_heap->process[i];
+		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+		enum prongi_phase phase = prongi_phase(v);
+
+		if ((v & PRONGI_ROOT) ||
+		    (phase != PRONGI_RUNNING && phase != PRONGI_DYING && phase != PRONGI_ASKED))
+			continue;
+		prongi_process_note_end(p, NULL, true);
+		prongi_process_dies(p);
+		prongi_process_gone(p);
+	}
+}

@@ -1,0 +1,269 @@
+/* Process records: one for each process of the family, in a table, changed by CAS on their state.
+
+   Who may take which step:
+      FREE -> BEING      whoever claims it, naming its own pid: a starter, or a root for itself
+      BEING -> ASKED     the claimer, when all is filled in
+      BEING -> FREE      the claimer, or its repairer
+      ASKED -> RUNNING   the child first thing, or the guard for a root
+      ASKED -> REFUSED   the server, or the child that could not do what was wished
+      RUNNING -> DYING   the server, when its wait says so; the guard for a root
+      any -> ENDED       the server, when all is repaired
+      ENDED, REFUSED -> FREE   whoever sees them with no handle held: the holder when it lets go,
+                         the server when nobody holds it
+   A record that is freed may keep a block of the heap: the server must not enter the allocator, for
+   it must never wait.  The next claimer frees it first. */
+#include "family/family.h"
+#include <errno.h>
+
+#define AT_LEAST 16
+
+static uint64_t state_of(const struct prong_process *p)
+{
+	/* acquire: pairs with the release in step(): who sees a phase sees what was written before. */
+	return atomic_load_explicit(&p->state, memory_order_acquire);
+}
+
+void prongi_process_wake(struct prong_process *p)
+{
+	prongi_os_wake(prongi_low(&p->state), 0x7fffffff, true);
+}
+
+/* One CAS from the state seen to the one given. */
+static bool step(struct prong_process *p, uint64_t from, uint64_t to)
+{
+	return atomic_compare_exchange_strong_explicit(&p->state, &from, to, memory_order_acq_rel,
+						       memory_order_relaxed);
+}
+
+bool prongi_process_step(struct prong_process *p, enum prongi_phase from, enum prongi_phase to,
+			 int pid)
+{
+	for (;;) {
+		uint64_t v = state_of(p);
+
+		if (prongi_phase(v) != from)
+			return false;
+		if (step(p, v, prongi_state_with(v, to, pid)))
+			return true;
+	}
+}
+
+uint64_t prongi_process_ref(const struct prong_process *p)
+{
+	uint64_t generation = (state_of(p) & PRONGI_GEN_MASK) >> PRONGI_GEN_SHIFT;
+
+	return generation << 32 | (prongi_process_index(p) + 1);
+}
+
+struct prong_process *prongi_process_by_ref(uint64_t ref)
+{
+	uint32_t index = (uint32_t)ref - 1;
+
+	if (!(uint32_t)ref || index >= PRONGI_PROCESSES)
+		return NULL;
+	return prongi_process_ref(&prongi_heap->process[index]) == ref
+		       ? &prongi_heap->process[index]
+		       : NULL;
+}
+
+/* --- claiming ---------------------------------------------------------------------------- */
+
+static struct prong_process *claim_below(uint32_t n, uint64_t flags)
+{
+	uint32_t first = atomic_fetch_add_explicit(&prongi_heap->processes_hint, 1,
+						   memory_order_relaxed);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct prong_process *p = &prongi_heap->process[(first + i) % n];
+		uint64_t v = state_of(p);
+		uint64_t next = ((v & PRONGI_GEN_MASK) + ((uint64_t)1 << PRONGI_GEN_SHIFT)) &
+				PRONGI_GEN_MASK;
+
+		if (prongi_phase(v) == PRONGI_FREE &&
+		    step(p, v, prongi_state_with(next | flags, PRONGI_BEING, prongi_os_pid())))
+			return p;
+	}
+	return NULL;
+}
+
+/* Make a claimed record empty, but for its block. */
+static void blank(struct prong_process *p)
+{
+	atomic_store_explicit(&p->parent, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->children, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->parcel, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->nanny, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->has_result, 0, memory_order_relaxed);
+	p->fn = NULL;
+	p->arg = NULL;
+	p->size = 0;
+	p->wish = NULL;
+	p->error = 0;
+	p->detail[0] = p->name[0] = p->identity[0] = '\0';
+	p->code = p->signal = 0;
+	p->core = p->server_lost = p->ended_known = 0;
+	p->peak_rss = 0;
+}
+
+/* Records of members that died between BEING and ASKED, or of forks that were never watched. */
+static void collect(uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct prong_process *p = &prongi_heap->process[i];
+		uint64_t v = state_of(p);
+		bool unwatched = prongi_phase(v) == PRONGI_ASKED && (v & PRONGI_ROOT);
+
+		if ((prongi_phase(v) == PRONGI_BEING || unwatched) &&
+		    prongi_os_ended(prongi_state_pid(v)))
+			step(p, v, v & PRONGI_GEN_MASK);
+	}
+}
+
+int prongi_process_claim(struct prong_process **out, uint64_t flags)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+
+	for (n = n < AT_LEAST ? AT_LEAST : n;; n = n + n / 4 + AT_LEAST) {
+		struct prong_process *p;
+		int r;
+
+		if (n > PRONGI_PROCESSES) {
+			n = PRONGI_PROCESSES;
+			collect(n);
+		}
+		r = prongi_processes_reach(n);
+		if (r)
+			return r;
+		p = claim_below(n, flags);
+		if (p) {
+			blank(p);
+			*out = p;
+			return 0;
+		}
+		if (n == PRONGI_PROCESSES)
+			return -ENOSPC;
+	}
+}
+
+void prongi_process_unclaim(struct prong_process *p)
+{
+	uint64_t v = state_of(p);
+
+	step(p, v, v & PRONGI_GEN_MASK);
+}
+
+struct prong_process *prongi_process_of(int pid)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t v = state_of(&prongi_heap->process[i]);
+		enum prongi_phase phase = prongi_phase(v);
+
+		if (prongi_state_pid(v) == pid && (phase == PRONGI_RUNNING || phase == PRONGI_DYING))
+			return &prongi_heap->process[i];
+	}
+	return NULL;
+}
+
+/* --- the end ------------------------------------------------------------------------------- */
+
+/* Records that a process which has ended was filling are nobody's again. */
+static void unclaim_of(int pid)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct prong_process *p = &prongi_heap->process[i];
+		uint64_t v = state_of(p);
+
+		if (prongi_phase(v) == PRONGI_BEING && prongi_state_pid(v) == pid)
+			step(p, v, v & PRONGI_GEN_MASK);
+	}
+}
+
+static void let_go_if_unheld(struct prong_process *p);
+
+/* What it started goes with it, and nobody holds its handles any more. */
+static void end_children(struct prong_process *p)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+	uint64_t ref = prongi_process_ref(p);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct prong_process *c = &prongi_heap->process[i];
+
+		if (prongi_phase(state_of(c)) == PRONGI_FREE ||
+		    atomic_load_explicit(&c->parent, memory_order_relaxed) != ref)
+			continue;
+		atomic_fetch_and_explicit(&c->state, ~PRONGI_HELD, memory_order_acq_rel);
+		prongi_child_kill(c);
+		let_go_if_unheld(c);
+	}
+}
+
+/* Nobody has a handle and nothing runs: free.  Both the holder and the server may come last. */
+static void let_go_if_unheld(struct prong_process *p)
+{
+	for (;;) {
+		uint64_t v = state_of(p);
+		enum prongi_phase phase = prongi_phase(v);
+
+		if ((v & PRONGI_HELD) || (phase != PRONGI_ENDED && phase != PRONGI_REFUSED))
+			return;
+		if (step(p, v, v & PRONGI_GEN_MASK))
+			return;
+	}
+}
+
+void prongi_process_let_go(struct prong_process *p)
+{
+	atomic_fetch_and_explicit(&p->state, ~PRONGI_HELD, memory_order_acq_rel);
+	let_go_if_unheld(p);
+}
+
+void prongi_process_note_end(struct prong_process *p, const struct prongi_end *end, bool lost)
+{
+	if (p->ended_known)
+		return;
+	p->code = end ? end->code : 0;
+	p->signal = end ? end->signal : SIGKILL;
+	p->core = end && end->core;
+	p->server_lost = lost && p->signal == SIGKILL;
+	p->ended = prongi_os_now();
+	prongi_then(); /* whole before it counts: the next server reads it after a death here */
+	p->ended_known = 1;
+}
+
+void prongi_process_dies(struct prong_process *p)
+{
+	int pid = prongi_state_pid(state_of(p));
+
+	prongi_process_step(p, PRONGI_RUNNING, PRONGI_DYING, pid);
+	prongi_repair_process(prongi_process_index(p));
+	if (pid)
+		unclaim_of(pid);
+	end_children(p);
+}
+
+void prongi_process_gone(struct prong_process *p)
+{
+	int pid = prongi_state_pid(state_of(p));
+
+	atomic_fetch_add_explicit(&prongi_heap->server.deaths, 1, memory_order_relaxed);
+	if (!prongi_process_step(p, PRONGI_DYING, PRONGI_ENDED, pid))
+		prongi_process_step(p, PRONGI_ASKED, PRONGI_ENDED, pid);
+	prongi_process_wake(p);
+	let_go_if_unheld(p);
+}
+
+void prongi_process_refuse(struct prong_process *p, int error, const char *detail)
+{
+	p->error = error;
+	strncpy(p->detail, detail, sizeof p->detail - 1);
+	p->detail[sizeof p->detail - 1] = '\0';
+	/* release in step(): the starter that sees REFUSED sees why. */
+	if (prongi_process_step(p, PRONGI_ASKED, PRONGI_REFUSED, 0))
+		prongi_process_wake(p);
+	let_go_if_unheld(p);
+}

@@ -1,0 +1,488 @@
+/* The server: parent of all processes of the family, their only reaper, and the repairer of what
+   they leave.  One thread, none of the program's code, and no memory of its own that would be
+   missed: all that a successor needs is in the heap.
+
+   It sleeps on the doorbell, and whoever wants something rings: a starter, a root, and its own
+   handler for SIGCHLD.  It reads the bell before it looks around, so nothing is slept through.
+
+   One child waits ready, forked ahead, so that a start costs its starter one wake.  A starter
+   takes it by a CAS in the heap; the server learns of it at its next look. */
+#include "family/family.h"
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#define S (&prongi_heap->server)
+#define PIDS ((size_t)1 << 22) /* the most that the system has */
+
+/* Private, and not inherited by children. */
+static struct {
+	uint64_t *ref;	    /* by pid: the ref of its record; 0: not a member */
+	bool noted[PRONGI_READY]; /* the taking of this ready child is in ref[] */
+	int listener;
+	int guard;	    /* who guards: my parent, or a child of mine */
+	bool guard_is_child;
+	uint32_t roots;	    /* S->roots when I last looked */
+	bool swept;	    /* no strangers since the last death */
+} me;
+
+void prongi_ring(void)
+{
+	/* release: pairs with the acquire in prongi_serve(); it sees what was asked. */
+	atomic_fetch_add_explicit(&S->doorbell, 1, memory_order_release);
+	prongi_os_wake(&S->doorbell, 1, true);
+}
+
+static void on_child(int sig)
+{
+	(void)sig;
+	atomic_fetch_add_explicit(&S->doorbell, 1, memory_order_relaxed);
+}
+
+static bool known(int pid)
+{
+	if (me.ref[pid] || (me.guard_is_child && pid == me.guard))
+		return true;
+	for (int k = 0; k < PRONGI_READY; k++) {
+		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_relaxed);
+
+		if ((v & 3) != PRONGI_READY_NONE && (int)(v >> 32) == pid)
+			return true;
+	}
+	return false;
+}
+
+static bool runs_as(const void *ctx)
+{
+	const struct prong_process *p = ctx;
+
+	return prongi_phase(atomic_load_explicit(&p->state, memory_order_acquire)) ==
+	       PRONGI_RUNNING;
+}
+
+void prongi_child_kill(struct prong_process *p)
+{
+	uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+
+	if (prongi_phase(v) == PRONGI_RUNNING)
+		prongi_os_signal(prongi_state_pid(v), SIGKILL, runs_as, p);
+	else if (prongi_phase(v) == PRONGI_ASKED)
+		prongi_process_refuse(p, -ECANCELED, "process_start: the starter has ended");
+}
+
+/* --- starting ------------------------------------------------------------------------------ */
+
+static void launch(struct prong_process *p, const int *fds, int n)
+{
+	uint64_t ref = prongi_process_ref(p);
+	int server = prongi_os_pid(), pid = prongi_os_fork();
+
+	if (pid == 0)
+		prongi_child(p, ref, server, fds, n);
+	if (pid < 0) {
+		prongi_process_refuse(p, pid, "process_start: fork");
+		return;
+	}
+	me.ref[pid] = ref;
+	atomic_fetch_add_explicit(&S->started, 1, memory_order_relaxed);
+}
+
+static bool asked(const struct prong_process *p)
+{
+	return prongi_phase(atomic_load_explicit(&p->state, memory_order_acquire)) == PRONGI_ASKED;
+}
+
+static void serve_asked(void)
+{
+	for (uint32_t w = 0; w < PRONGI_PROCESSES / 64; w++) {
+		uint64_t bits = atomic_load_explicit(&S->asked[w], memory_order_relaxed);
+
+		if (!bits)
+			continue;
+		/* acquire: pairs with the release of the starter that set the bit. */
+		bits = atomic_exchange_explicit(&S->asked[w], 0, memory_order_acquire);
+		for (; bits; bits &= bits - 1) {
+			struct prong_process *p =
+				&prongi_heap->process[w * 64 + (uint32_t)__builtin_ctzll(bits)];
+
+			if (!asked(p))
+				continue;
+			/* Since it compared, other files have become 0 to 2 here. */
+			if (p->stdio_version != (uint32_t)S->stdio_version)
+				prongi_process_refuse(p, -ECONNRESET, "");
+			else
+				launch(p, NULL, 0);
+		}
+	}
+}
+
+/* --- the ready child ------------------------------------------------------------------------- */
+
+/* The record that a TAKEN word names, or NULL when that has been given up meanwhile. */
+static struct prong_process *taken_by(uint64_t word)
+{
+	struct prong_process *p = &prongi_heap->process[(word >> 16) & (PRONGI_PROCESSES - 1)];
+
+	return prongi_ready_taken(word, p) == word ? p : NULL;
+}
+
+/* The life of a ready child: wait to be taken.  Its word says NONE until the server has written it. */
+static _Noreturn void be_ready(int k, int server)
+{
+	int pid = prongi_os_pid();
+
+	if (prongi_os_die_with(server, SIGKILL))
+		_exit(0);
+	prongi_os_set_title("prong-ready");
+	for (;;) {
+		/* acquire: pairs with the starter's CAS; what it wrote in the record is seen. */
+		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_acquire);
+
+		if ((v & 3) == PRONGI_READY_TAKEN && prongi_state_pid(v) == pid) {
+			struct prong_process *p = taken_by(v);
+
+			if (p)
+				prongi_child(p, prongi_process_ref(p), server, NULL, 0);
+			_exit(0);
+		}
+		prongi_os_wait(prongi_low(&S->ready[k]), (uint32_t)v, PRONG_FOREVER, true);
+	}
+}
+
+/* Note which processes the ready children have become.  Wake them too: a starter may have been
+   killed between taking one and waking it. */
+static void note_taken(void)
+{
+	for (int k = 0; k < PRONGI_READY; k++) {
+		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_acquire);
+		struct prong_process *p;
+
+		if ((v & 3) != PRONGI_READY_TAKEN)
+			continue;
+		p = taken_by(v);
+		if (p && !me.noted[k]) {
+			me.ref[v >> 32] = prongi_process_ref(p);
+			me.noted[k] = true;
+			atomic_fetch_add_explicit(&S->started, 1, memory_order_relaxed);
+		}
+		if (p && asked(p)) {
+			prongi_os_wake(prongi_low(&S->ready[k]), 1, true);
+			continue; /* it reads its word until it is RUNNING */
+		}
+		me.noted[k] = false;
+		atomic_store_explicit(&S->ready[k], PRONGI_READY_NONE, memory_order_relaxed);
+	}
+}
+
+static void refill(void)
+{
+	for (int k = 0; k < PRONGI_READY; k++) {
+		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_relaxed);
+		int server = prongi_os_pid(), pid;
+
+		if ((v & 3) != PRONGI_READY_NONE)
+			continue;
+		pid = prongi_os_fork();
+		if (pid == 0)
+			be_ready(k, server);
+		if (pid > 0)
+			/* release: pairs with the starter's CAS, which must see a real child. */
+			atomic_store_explicit(&S->ready[k],
+					      PRONGI_READY_WAITS | (uint64_t)pid << 32,
+					      memory_order_release);
+	}
+}
+
+/* Take the ready children out of service.  Return false when one has been taken meanwhile. */
+static void discard_ready(void)
+{
+	for (int k = 0; k < PRONGI_READY; k++) {
+		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_relaxed);
+
+		if ((v & 3) == PRONGI_READY_WAITS &&
+		    atomic_compare_exchange_strong_explicit(&S->ready[k], &v,
+							    PRONGI_READY_NONE,
+							    memory_order_relaxed,
+							    memory_order_relaxed))
+			kill((pid_t)(v >> 32), SIGKILL);
+	}
+}
+
+/* --- parcels ------------------------------------------------------------------------------------ */
+
+/* From now on children get these as 0 to 2.  The identity is a seqlock: starters compare theirs. */
+static void follow(const int *fds, const bool *open)
+{
+	uint64_t version = atomic_load_explicit(&S->stdio_version, memory_order_relaxed);
+
+	discard_ready();
+	/* acq_rel: the odd number is seen before any of the new bytes, and release below after. */
+	atomic_exchange_explicit(&S->stdio_version, version | 1, memory_order_acq_rel);
+	for (int i = 0; i < 3; i++)
+		if (open[i])
+			dup2(fds[i], i);
+		else
+			close(i);
+	prongi_os_stdio_id(&S->stdio);
+	atomic_store_explicit(&S->stdio_version, (version | 1) + 1, memory_order_release);
+}
+
+/* The word of a parcel: the record's ref; the top bit asks the server to follow. */
+static void serve_parcel(uint64_t word, const int *fds, int n)
+{
+	struct prong_process *p = prongi_process_by_ref(word & ~((uint64_t)1 << 63));
+
+	if (!p || !asked(p) || !p->wish || !atomic_load_explicit(&p->parcel, memory_order_relaxed))
+		return;
+	if (n < 0) {
+		prongi_process_refuse(p, n, "process_start: the server cannot take descriptors");
+		return;
+	}
+	if (n != 3 + (int)p->wish->nfds)
+		return;
+	if (word >> 63)
+		follow(fds, p->wish->stdio_open);
+	launch(p, fds, n);
+}
+
+static void serve_parcels(void)
+{
+	int fds[PRONGI_FDS], pid, n;
+	uint64_t word = 0;
+
+	while ((n = prongi_os_receive_fds(me.listener, &word, fds, &pid)) != -EAGAIN) {
+		if ((n >= 0 || n == -EMFILE) && prongi_process_of(pid))
+			serve_parcel(word, fds, n);
+		else if (n != -EPROTO)
+			break;
+		while (n > 0)
+			close(fds[--n]);
+	}
+}
+
+/* --- deaths ------------------------------------------------------------------------------------- */
+
+/* A ready child that nobody has taken has ended; unless somebody has just now. */
+static void ready_ended(int pid)
+{
+	for (int k = 0; k < PRONGI_READY; k++) {
+		uint64_t v = PRONGI_READY_WAITS | (uint64_t)pid << 32;
+
+		atomic_compare_exchange_strong_explicit(&S->ready[k], &v, PRONGI_READY_NONE,
+							memory_order_relaxed,
+							memory_order_relaxed);
+	}
+	note_taken();
+}
+
+static void member_ended(struct prong_process *p, struct prongi_end *end)
+{
+	prongi_process_note_end(p, end, false);
+	prongi_process_dies(p);
+	/* The number is free for others only after this, and RUNNING is over. */
+	prongi_os_child_reap(end);
+	p->peak_rss = end->peak_rss;
+	prongi_process_gone(p);
+}
+
+/* The record of a child that ended, or NULL: a ready one, or one that lost its record. */
+static struct prong_process *record_of(int pid)
+{
+	struct prong_process *p;
+
+	note_taken();
+	if (!me.ref[pid])
+		ready_ended(pid);
+	p = prongi_process_by_ref(me.ref[pid]);
+	return p && (prongi_phase(p->state) == PRONGI_ASKED || prongi_state_pid(p->state) == pid)
+		       ? p
+		       : NULL;
+}
+
+static void child_changed(struct prongi_end *end)
+{
+	struct prong_process *p;
+
+	if (end->stopped) {
+		p = prongi_process_by_ref(me.ref[end->pid]);
+		if (p)
+			prongi_pass_on_process(prongi_process_index(p));
+		return;
+	}
+	me.swept = false;
+	p = record_of(end->pid);
+	me.ref[end->pid] = 0;
+	if (p) {
+		member_ended(p, end);
+		return;
+	}
+	if (me.guard_is_child && end->pid == me.guard)
+		me.guard = 0;
+	prongi_os_child_reap(end);
+}
+
+static void reap(void)
+{
+	struct prongi_end end;
+
+	while (prongi_os_child_peek(&end, false) == 0)
+		child_changed(&end);
+}
+
+/* Roots that the guard has seen end; and newcomers, for whom it must be called. */
+static void mind_roots(void)
+{
+	uint32_t roots = atomic_load_explicit(&S->roots, memory_order_acquire);
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+	bool newcomer = false;
+
+	if (roots == me.roots)
+		return;
+	me.roots = roots;
+	for (uint32_t i = 0; i < n; i++) {
+		struct prong_process *p = &prongi_heap->process[i];
+		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+
+		if (!(v & PRONGI_ROOT))
+			continue;
+		newcomer |= prongi_phase(v) == PRONGI_ASKED || (v & PRONGI_FORKED);
+		if (prongi_phase(v) == PRONGI_DYING) {
+			/* Its nanny may be gone before it: it dies with it, but not at once. */
+			while ((v & PRONGI_FORKED) && !prongi_os_ended(prongi_state_pid(v)))
+				prong_sleep(prong_in_ms(1));
+			prongi_process_note_end(p, NULL, false);
+			prongi_process_dies(p);
+			prongi_process_gone(p);
+		}
+	}
+	if (newcomer && me.guard)
+		kill(me.guard, SIGCHLD);
+}
+
+/* A server without a guard makes one, as a child: clean, like all it forks. */
+static void mind_guard(void)
+{
+	int server = prongi_os_pid(), pid;
+
+	if (me.guard_is_child ? me.guard != 0 : getppid() == me.guard)
+		return;
+	pid = prongi_os_fork();
+	if (pid == 0)
+		prongi_guard(server, -1);
+	if (pid > 0) {
+		me.guard = pid;
+		me.guard_is_child = true;
+	}
+}
+
+/* --- life ----------------------------------------------------------------------------------------- */
+
+static bool is_guard(int pid)
+{
+	return me.guard_is_child && pid == me.guard;
+}
+
+static _Noreturn void quit(void)
+{
+	struct prongi_end end;
+
+	while (prongi_os_kill_strangers(is_guard))
+		if (prongi_os_child_peek(&end, true) == 0)
+			child_changed(&end);
+	_exit(0);
+}
+
+/* What the last server left: processes are gone with it, or wait to be started. */
+static void take_over(void)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+
+	for (int k = 0; k < PRONGI_READY; k++)
+		atomic_store_explicit(&S->ready[k], 0, memory_order_relaxed);
+	for (uint32_t i = 0; i < n; i++) {
+		struct prong_process *p = &prongi_heap->process[i];
+		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+
+		if (v & PRONGI_ROOT)
+			continue;
+		if (prongi_phase(v) == PRONGI_RUNNING || prongi_phase(v) == PRONGI_DYING) {
+			prongi_process_note_end(p, NULL, true);
+			prongi_process_dies(p);
+			prongi_process_gone(p);
+		} else if (prongi_phase(v) == PRONGI_ASKED) {
+			/* Its starter asks again, with what this server is. */
+			prongi_process_refuse(p, -ECONNRESET, "");
+		}
+	}
+	me.roots = atomic_load_explicit(&S->roots, memory_order_relaxed) - 1;
+}
+
+static int prepare(int guard)
+{
+	int r;
+
+	me.guard = guard;
+	me.ref = prongi_os_private(PIDS * sizeof *me.ref);
+	me.listener = prongi_os_listen(S->address);
+	if (!me.ref || me.listener < 0)
+		return me.ref ? me.listener : -ENOMEM;
+	r = prongi_os_creds(&S->creds);
+	if (r)
+		return r;
+	prongi_os_manner(&S->manner);
+	prongi_os_stdio_id(&S->stdio);
+	if (!getcwd(S->cwd, sizeof S->cwd) || S->cwd[0] != '/')
+		S->cwd[0] = '\0';
+	return 0;
+}
+
+/* Tell the opener, if there is one, that the server is up, or why not. */
+static void announce(int up, int error)
+{
+	if (error == 0) {
+		atomic_store_explicit(&S->pid, prongi_os_pid(), memory_order_relaxed);
+		atomic_fetch_add_explicit(&S->servers, 1, memory_order_relaxed);
+		/* release: pairs with the acquire of starters; what prepare() wrote is seen. */
+		atomic_store_explicit(&S->state, PRONGI_SERVER_UP, memory_order_release);
+	}
+	if (up >= 0) {
+		if (write(up, &error, sizeof error) < 0) {
+		}
+		close(up);
+	}
+}
+
+_Noreturn void prongi_serve(int guard, int up)
+{
+	int r;
+
+	prongi_os_set_title("prong-server");
+	prongi_signals_serve(on_child);
+	if (prongi_os_die_with(guard, SIGCHLD))
+		on_child(0); /* the guard is gone already: mind_guard() will see */
+	prongi_os_adopt_orphans();
+	prongi_os_close_from(3, &up, up >= 0);
+	r = prepare(guard);
+	if (r == 0)
+		take_over();
+	announce(up, r);
+	if (r)
+		_exit(1);
+	for (;;) {
+		/* acquire: pairs with the release in prongi_ring(). */
+		uint32_t seen = atomic_load_explicit(&S->doorbell, memory_order_acquire);
+
+		reap();
+		serve_asked();
+		serve_parcels();
+		mind_roots();
+		mind_guard();
+		note_taken();
+		refill();
+		if (atomic_load_explicit(&S->state, memory_order_relaxed) == PRONGI_SERVER_QUITS)
+			quit();
+		if (!me.swept)
+			me.swept = !prongi_os_kill_strangers(known);
+		prongi_os_wait_or_signal(&S->doorbell, seen);
+	}
+}

@@ -1,0 +1,220 @@
+/* What a process is allowed and how it is treated, read and set: so that a child gets its starter's
+   treatment, and never more rights.  The rights are compared as a whole, so what they mean does
+   not matter here; only that every change shows. */
+#define _GNU_SOURCE
+#include "os/os.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#if defined(__GLIBC__)
+#include <sys/single_threaded.h>
+#endif
+
+static uint64_t hash(const void *bytes, size_t n)
+{
+	const unsigned char *p = bytes;
+	uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ p[i]) * 0x100000001b3u;
+	return h;
+}
+
+static int read_groups(struct prongi_creds *c)
+{
+	gid_t few[64], *list = few;
+	int n = getgroups(64, few);
+
+	if (n < 0 && errno == EINVAL) {
+		n = getgroups(0, NULL);
+		list = n > 0 ? calloc((size_t)n, sizeof *list) : NULL;
+		n = list ? getgroups(n, list) : -1;
+	}
+	if (n >= 0) {
+		c->ngroups = (uint32_t)n;
+		c->groups = hash(list, (size_t)n * sizeof *list);
+	}
+	if (list != few)
+		free(list);
+	return n < 0 ? -ENOMEM : 0;
+}
+
+static void read_caps(struct prongi_creds *c)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
+
+	if (syscall(SYS_capget, &head, data))
+		return;
+	c->caps[0] = data[0].effective | (uint64_t)data[1].effective << 32;
+	c->caps[1] = data[0].permitted | (uint64_t)data[1].permitted << 32;
+	c->caps[2] = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
+}
+
+static void read_places(struct prongi_creds *c)
+{
+	static const char *const names[8] = {
+		"/proc/thread-self/ns/user", "/proc/thread-self/ns/mnt",
+		"/proc/thread-self/ns/net",  "/proc/thread-self/ns/pid_for_children",
+		"/proc/thread-self/ns/ipc",  "/proc/thread-self/ns/uts",
+		"/proc/thread-self/ns/cgroup", "/proc/thread-self/ns/time_for_children",
+	};
+	struct stat s;
+
+	for (int i = 0; i < 8; i++)
+		if (stat(names[i], &s) == 0)
+			c->ns[i] = s.st_ino;
+	if (stat("/", &s) == 0) {
+		c->root[0] = s.st_dev;
+		c->root[1] = s.st_ino;
+	}
+}
+
+int prongi_os_creds(struct prongi_creds *c)
+{
+	uid_t u[3];
+	gid_t g[3];
+	int r;
+
+	memset(c, 0, sizeof *c);
+	if (getresuid(&u[0], &u[1], &u[2]) || getresgid(&g[0], &g[1], &g[2]))
+		return -errno;
+	for (int i = 0; i < 3; i++) {
+		c->ids[i] = u[i];
+		c->ids[i + 3] = g[i];
+	}
+	r = read_groups(c);
+	if (r)
+		return r;
+	read_caps(c);
+	c->secure = (uint32_t)prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) |
+		    (uint32_t)prctl(PR_GET_SECCOMP) << 1;
+	read_places(c);
+	return 0;
+}
+
+static const int resources[] = {
+	RLIMIT_CPU,   RLIMIT_FSIZE, RLIMIT_DATA,   RLIMIT_STACK,      RLIMIT_CORE, RLIMIT_RSS,
+	RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_AS,       RLIMIT_LOCKS,
+	RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO, RLIMIT_RTTIME,
+};
+_Static_assert(sizeof resources / sizeof *resources == PRONGI_LIMITS, "all limits");
+
+bool prongi_os_limit_known(int resource)
+{
+	for (int i = 0; i < PRONGI_LIMITS; i++)
+		if (resources[i] == resource)
+			return true;
+	return false;
+}
+
+int prongi_os_limit_set(int resource, uint64_t soft, uint64_t hard)
+{
+	struct rlimit r = { soft == UINT64_MAX ? RLIM_INFINITY : (rlim_t)soft,
+			    hard == UINT64_MAX ? RLIM_INFINITY : (rlim_t)hard };
+
+	return setrlimit(resource, &r) ? -errno : 0;
+}
+
+void prongi_os_manner(struct prongi_manner *m)
+{
+	memset(m, 0, sizeof *m);
+	/* The system call alone fills as many bytes as there are; the wrapper clears the rest. */
+	syscall(SYS_sched_getaffinity, 0, sizeof m->cpus, m->cpus);
+	errno = 0;
+	m->nice = getpriority(PRIO_PROCESS, 0);
+	for (int i = 0; i < PRONGI_LIMITS; i++) {
+		struct rlimit r;
+
+		if (getrlimit(resources[i], &r) == 0) {
+			m->limits[i][0] = r.rlim_cur == RLIM_INFINITY ? UINT64_MAX : r.rlim_cur;
+			m->limits[i][1] = r.rlim_max == RLIM_INFINITY ? UINT64_MAX : r.rlim_max;
+		}
+	}
+}
+
+/* Only what differs, so that what the process could not do anyhow is not asked for. */
+int prongi_os_manner_set(const struct prongi_manner *now, const struct prongi_manner *old)
+{
+	int r = 0;
+
+	if (memcmp(now->cpus, old->cpus, sizeof now->cpus) &&
+	    syscall(SYS_sched_setaffinity, 0, sizeof now->cpus, now->cpus) < 0)
+		return -errno;
+	if (now->nice != old->nice && setpriority(PRIO_PROCESS, 0, (int)now->nice))
+		return -errno;
+	for (int i = 0; i < PRONGI_LIMITS && r == 0; i++)
+		if (memcmp(now->limits[i], old->limits[i], sizeof now->limits[i]))
+			r = prongi_os_limit_set(resources[i], now->limits[i][0], now->limits[i][1]);
+	return r;
+}
+
+/* All that tells one open file from another without asking the other process.  0s: not open. */
+static void identify(int fd, uint64_t id[4])
+{
+	struct stat s;
+
+	memset(id, 0, 4 * sizeof *id);
+	if (fstat(fd, &s))
+		return;
+	id[0] = s.st_dev;
+	id[1] = s.st_ino;
+	id[2] = s.st_rdev;
+	id[3] = (uint64_t)fcntl(fd, F_GETFL) | (uint64_t)1 << 62 |
+		(uint64_t)(S_ISREG(s.st_mode) && !(fcntl(fd, F_GETFL) & O_APPEND)) << 63;
+}
+
+void prongi_os_stdio_id(struct prongi_stdio_id *id)
+{
+	for (int i = 0; i < 3; i++)
+		identify(i, id->file[i]);
+}
+
+bool prongi_os_stdio_same(const struct prongi_stdio_id *old)
+{
+	struct prongi_stdio_id now;
+
+	prongi_os_stdio_id(&now);
+	for (int i = 0; i < 3; i++)
+		if (now.file[i][3] >> 63)
+			return false;
+	return memcmp(&now, old, sizeof now) == 0;
+}
+
+static uint32_t umask_from_proc(void)
+{
+	char text[1024], *p;
+	int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	p = strstr(text, "\nUmask:");
+	return p ? (uint32_t)strtoul(p + 7, NULL, 8) : 022;
+}
+
+/* The only call that tells the umask sets it, for all threads of the process: a file that another
+   thread makes meanwhile would get the wrong mode.  With one thread that cannot happen. */
+uint32_t prongi_os_umask(void)
+{
+#if defined(__GLIBC__)
+	if (__libc_single_threaded) {
+		mode_t old = umask(077);
+
+		umask(old);
+		return old;
+	}
+#endif
+	return umask_from_proc();
+}

@@ -1,0 +1,157 @@
+/* PRONG_FORK: a copy of the starter, with all its memory.
+
+   Its parent is a nanny: one more fork in between, quiet, that waits for it, writes down how it ended,
+   and ends.  So the starter gets no SIGCHLD and its wait() loops see nothing, and the end has a
+   witness.  The child dies with its nanny; the guard watches the nanny, so nothing goes unseen.
+
+   nannies  those whose handle was let go of while they had something to do.  They are this
+   process's children, and it takes leave of them here.  lock protects it, and is the last of any
+   order. */
+#include "run/process.h"
+#include <errno.h>
+#include <prong/family.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct {
+	pthread_mutex_t lock;
+	int *pid;
+	size_t n, room;
+} nannies = { PTHREAD_MUTEX_INITIALIZER, NULL, 0, 0 };
+
+/* Take leave of those that have ended. */
+static void sweep(void)
+{
+	pthread_mutex_lock(&nannies.lock);
+	for (size_t i = nannies.n; i-- > 0;)
+		if (prongi_os_reap_quiet(nannies.pid[i], false) != -EAGAIN)
+			nannies.pid[i] = nannies.pid[--nannies.n];
+	pthread_mutex_unlock(&nannies.lock);
+}
+
+/* Without memory it stays a zombie until this process ends: nothing worse. */
+static void remember(int pid)
+{
+	pthread_mutex_lock(&nannies.lock);
+	if (nannies.n == nannies.room) {
+		size_t room = nannies.room * 2 + 8;
+		int *more = realloc(nannies.pid, room * sizeof *more);
+
+		if (more) {
+			nannies.pid = more;
+			nannies.room = room;
+		}
+	}
+	if (nannies.n < nannies.room)
+		nannies.pid[nannies.n++] = pid;
+	pthread_mutex_unlock(&nannies.lock);
+}
+
+void prongi_nanny_reap(struct prong_process *p)
+{
+	uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+	int pid;
+
+	if (!(v & PRONGI_FORKED) ||
+	    atomic_load_explicit(&p->parent, memory_order_relaxed) != prongi_process_ref(prongi_me))
+		return;
+	pid = atomic_exchange_explicit(&p->nanny, 0, memory_order_acq_rel);
+	if (pid)
+		remember(pid);
+	sweep();
+}
+
+/* --- the nanny ------------------------------------------------------------------------------------- */
+
+static _Noreturn void watch(struct prong_process *p)
+{
+	struct prongi_end end;
+
+	prongi_os_set_title("prong-nanny");
+	prongi_os_close_from(0, NULL, 0);
+	while (prongi_os_child_peek(&end, true) == 0) {
+		if (end.stopped)
+			continue;
+		prongi_process_note_end(p, &end, false);
+		prongi_os_child_reap(&end);
+		p->peak_rss = end.peak_rss;
+	}
+	_exit(0);
+}
+
+static _Noreturn void nanny(struct prong_process *p, const int *fds, int n)
+{
+	struct sigaction usual = { .sa_handler = SIG_DFL }, starters;
+	int me = prongi_os_pid(), pid;
+	sigset_t all;
+
+	prongi_serving = true;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	sigaction(SIGCHLD, &usual, &starters);
+	atomic_store_explicit(&p->nanny, me, memory_order_release);
+	pid = prongi_os_fork();
+	if (pid == 0) {
+		sigaction(SIGCHLD, &starters, NULL);
+		prongi_child_forked(p, me, fds, n);
+	}
+	if (pid < 0) {
+		prongi_process_refuse(p, pid, "process_start: fork");
+		_exit(0);
+	}
+	watch(p);
+}
+
+/* --- the starter -------------------------------------------------------------------------------------- */
+
+static int check(const struct prongi_start *s)
+{
+	int n = s->opts->force ? 1 : prongi_os_threads(), r;
+
+	if (n > 1)
+		return prongi_fail(-EBUSY, "process_start: PRONG_FORK with %d threads, which the "
+					   "child would not have", n);
+	if (prongi_server_alive())
+		return 0;
+	r = prong_open(NULL);
+	return r;
+}
+
+int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
+{
+	struct prong_process *p;
+	int fds[PRONGI_FDS], extra = -1, n, pid, r = check(s);
+	bool parcel;
+
+	if (r)
+		return r;
+	sweep();
+	r = prongi_start_record(&p, s, PRONGI_ROOT | PRONGI_FORKED);
+	if (r)
+		return r;
+	r = prongi_start_pack(p, s, true, &parcel);
+	n = r ? r : prongi_start_fds(s, fds, &extra);
+	if (n < 0) {
+		prong_free_at((void **)&p->block);
+		prongi_process_unclaim(p);
+		return n;
+	}
+	prongi_process_step(p, PRONGI_BEING, PRONGI_ASKED, 0);
+	fflush(NULL); /* or the child writes again what is buffered now */
+	prongi_fork_begin();
+	pid = prongi_os_fork_quiet();
+	if (pid == 0)
+		nanny(p, fds, n);
+	prongi_fork_end();
+	if (extra >= 0)
+		close(extra);
+	if (pid < 0)
+		prongi_process_refuse(p, pid, "process_start: fork");
+	r = prongi_start_finish(out, p);
+	if (r && pid > 0)
+		remember(pid);
+	return r;
+}

@@ -1,0 +1,260 @@
+/* Starting a process: a record is claimed and filled in, and the server, or the child that it keeps
+   ready, is told.
+
+   The three ways from the starter to the child, the fastest first:
+      the ready child is taken by a CAS and woken: when the child needs nothing but the server's state;
+      a bit is set and the doorbell rung: when there is no ready child, or it has wishes;
+      a parcel of descriptors is sent: when files must travel. */
+#include "run/process.h"
+#include <errno.h>
+#include <prong/family.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define S     (&prongi_heap->server)
+#define TRIES 50 /* times that a start is begun anew while one server replaces another */
+
+/* --- may it? ------------------------------------------------------------------------------------- */
+
+static int check_rights(void)
+{
+	struct prongi_creds now;
+	int r = prongi_os_creds(&now);
+	const char *what = "namespaces or root";
+
+	if (r)
+		return prongi_fail(r, "process_start: cannot read this process's groups");
+	if (memcmp(&now, &S->creds, sizeof now) == 0)
+		return 0;
+	if (memcmp(now.ids, S->creds.ids, sizeof now.ids))
+		what = "user or group ids";
+	else if (now.ngroups != S->creds.ngroups || now.groups != S->creds.groups)
+		what = "groups";
+	else if (memcmp(now.caps, S->creds.caps, sizeof now.caps))
+		what = "capabilities";
+	else if (now.secure != S->creds.secure)
+		what = "no_new_privs or seccomp mode";
+	return prongi_fail(PRONG_PRIVILEGE,
+			   "process_start: %s have changed since prong_open(); close and open again",
+			   what);
+}
+
+/* A server that this process may use, opened again if it was lost and still can be. */
+static int need_server(void)
+{
+	int r;
+
+	if (atomic_load_explicit(&S->state, memory_order_acquire) == PRONGI_SERVER_UP)
+		return check_rights();
+	r = prong_open(NULL);
+	return r ? r : check_rights();
+}
+
+/* --- the record ------------------------------------------------------------------------------------ */
+
+static void give_name(struct prong_process *p, const char *name)
+{
+	uint32_t n = atomic_fetch_add_explicit(&prongi_me->children, 1, memory_order_relaxed) + 1;
+
+	snprintf(p->identity, sizeof p->identity, "%s%s%u", prongi_me->identity,
+		 prongi_me->identity[0] ? ":" : "", n);
+	if (name)
+		snprintf(p->name, sizeof p->name, "%s", name);
+	else
+		snprintf(p->name, sizeof p->name, "Process-%s", p->identity);
+}
+
+static uint64_t current_mask(void)
+{
+	uint64_t signals;
+	sigset_t set;
+
+	sigemptyset(&set);
+	pthread_sigmask(SIG_SETMASK, NULL, &set);
+	memcpy(&signals, &set, sizeof signals);
+	return signals;
+}
+
+int prongi_start_record(struct prong_process **out, const struct prongi_start *s, uint64_t flags)
+{
+	struct prong_process *p;
+	int r = prongi_process_claim(&p, flags | PRONGI_HELD |
+						  (s->opts->daemon ? PRONGI_DAEMON : 0));
+
+	if (r)
+		return prongi_fail(r, "process_start: no room for one more process of %d",
+				   PRONGI_PROCESSES);
+	prong_free_at((void **)&p->block); /* what a starter that died has left */
+	atomic_store_explicit(&p->parent, prongi_process_ref(prongi_me), memory_order_relaxed);
+	p->fn = s->fn;
+	p->signals = current_mask();
+	p->umask = prongi_os_umask();
+	p->started = prongi_os_now();
+	give_name(p, s->opts->name);
+	*out = p;
+	return 0;
+}
+
+/* It never ran: as if nothing had happened. */
+static int withdraw(struct prong_process *p, int r)
+{
+	prong_free_at((void **)&p->block);
+	prongi_process_unclaim(p);
+	return r;
+}
+
+/* --- telling the server -------------------------------------------------------------------------------- */
+
+/* Make a waiting child run p.  It is p's from the CAS on, whoever dies. */
+static bool take_ready(struct prong_process *p)
+{
+	for (int k = 0; k < PRONGI_READY; k++) {
+		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_acquire);
+
+		if ((v & 3) != PRONGI_READY_WAITS)
+			continue;
+		/* release: pairs with the acquire in be_ready(); the record is whole. */
+		if (!atomic_compare_exchange_strong_explicit(&S->ready[k], &v,
+							     prongi_ready_taken(v, p),
+							     memory_order_acq_rel,
+							     memory_order_relaxed))
+			continue;
+		prongi_os_wake(prongi_low(&S->ready[k]), 1, true);
+		prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_state_pid(v));
+		return true;
+	}
+	return false;
+}
+
+static void ask(struct prong_process *p)
+{
+	uint32_t i = prongi_process_index(p);
+
+	/* release: pairs with the acquire in serve_asked(). */
+	atomic_fetch_or_explicit(&S->asked[i / 64], (uint64_t)1 << i % 64, memory_order_release);
+	prongi_ring();
+}
+
+/* The server keeps 0 to 2 for the next ones, when they are plainly the starter's and comparable. */
+static bool worth_following(const struct prongi_start *s)
+{
+	struct prongi_stdio_id id;
+	bool regular = false;
+
+	prongi_os_stdio_id(&id);
+	for (int i = 0; i < 3; i++)
+		regular |= id.file[i][3] >> 63;
+	return !regular && s->opts->in.kind == PRONG_INHERIT &&
+	       s->opts->out.kind == PRONG_INHERIT && s->opts->err.kind == PRONG_INHERIT;
+}
+
+static int send_parcel(struct prong_process *p, const struct prongi_start *s)
+{
+	uint64_t follow = (uint64_t)worth_following(s) << 63;
+	int fds[PRONGI_FDS], extra, r;
+	int n = prongi_start_fds(s, fds, &extra);
+
+	if (n < 0)
+		return n;
+	r = prongi_os_send_fds(S->address, atomic_load_explicit(&S->pid, memory_order_relaxed),
+			       prongi_process_ref(p) | follow, fds, (size_t)n);
+	if (extra >= 0)
+		close(extra);
+	if (r == 0)
+		prongi_ring();
+	return r;
+}
+
+/* Take the request back: nobody has begun with it.  False: somebody has. */
+static bool take_back(struct prong_process *p)
+{
+	return prongi_process_step(p, PRONGI_ASKED, PRONGI_BEING, prongi_os_pid());
+}
+
+int prongi_start_finish(struct prong_process **out, struct prong_process *p)
+{
+	for (;;) {
+		/* acquire: pairs with the step to REFUSED or RUNNING. */
+		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+
+		if (prongi_phase(v) == PRONGI_REFUSED) {
+			int r = p->error;
+
+			prongi_fail(r, "%s", p->detail);
+			prong_free_at((void **)&p->block);
+			prongi_process_let_go(p);
+			return r;
+		}
+		if (prongi_phase(v) != PRONGI_ASKED) {
+			*out = p;
+			return 0;
+		}
+		if (prongi_os_wait(prongi_low(&p->state), (uint32_t)v, prong_in_ms(50), true) &&
+		    !prongi_server_alive() && take_back(p))
+			return withdraw(p, -ECONNRESET);
+	}
+}
+
+/* --- the call -------------------------------------------------------------------------------------------- */
+
+/* -ECONNRESET: the server was lost meanwhile, try again. */
+static int start_once(struct prong_process **out, const struct prongi_start *s)
+{
+	struct prong_process *p;
+	bool parcel;
+	int r = need_server();
+
+	if (r)
+		return r;
+	r = prongi_start_record(&p, s, 0);
+	if (r)
+		return r;
+	r = prongi_start_pack(p, s, false, &parcel);
+	if (r)
+		return withdraw(p, r);
+	atomic_store_explicit(&p->parcel, parcel, memory_order_relaxed);
+	prongi_process_step(p, PRONGI_BEING, PRONGI_ASKED, 0);
+	if (parcel) {
+		r = send_parcel(p, s);
+		if (r && take_back(p))
+			return withdraw(p, r == -ECONNREFUSED ? -ECONNRESET : r);
+	} else if (p->wish || !take_ready(p)) {
+		ask(p);
+	}
+	return prongi_start_finish(out, p);
+}
+
+static int start(struct prong_process **out, const struct prongi_start *s)
+{
+	int r = -ECONNRESET;
+
+	for (int i = 0; i < TRIES && r == -ECONNRESET; i++) {
+		if (i)
+			prong_sleep(prong_in_ms(i));
+		r = start_once(out, s);
+	}
+	return r == -ECONNRESET ? prongi_fail(-EAGAIN, "process_start: servers are lost as soon as "
+							"they come up")
+				: r;
+}
+
+int prong_process_start(prong_process **out, prong_fn *fn, const void *arg, size_t size,
+			const prong_process_opts *opts)
+{
+	static const prong_process_opts defaults;
+	struct prongi_start s = { fn, arg, size, opts ? opts : &defaults };
+	int r;
+
+	if (!out)
+		return prongi_fail(-EINVAL, "process_start: out is NULL");
+	r = prongi_enter();
+	if (r == 0)
+		r = prongi_start_check(&s);
+	if (r)
+		return r;
+	if (atomic_load_explicit(&prongi_me->state, memory_order_relaxed) & PRONGI_DAEMON)
+		return prongi_fail(-EPERM, "process_start: a daemon may start no processes");
+	return s.opts->method == PRONG_FORK ? prongi_start_fork(out, &s) : start(out, &s);
+}
