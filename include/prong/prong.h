@@ -1,0 +1,21 @@
+/* prong: processes and threads for C, in reading order.
+
+   Unless it says otherwise a function may be called by any thread of any member of the
+   family, and at the same time as any other on the same object; except that x_free needs
+   that nobody else uses the object any more.  None may be called from a signal handler but
+   prong_process_signal().  None is a cancellation point, and leaving one by longjmp() is
+   not allowed. */
+#ifndef PRONG_PRONG_H
+#define PRONG_PRONG_H
+
+#include <prong/error.h>
+#include <prong/deadline.h>
+#include <prong/family.h>
+#include <prong/heap.h>
+#include <prong/report.h>
+#include <prong/process.h>
+#include <prong/thread.h>
+#include <prong/local.h>
+#include <prong/mutex.h>
+
+#endif
