@@ -32,7 +32,7 @@
 		return 0;
 	}
 	...
-	prong_process *p;
+	prong_process *p = NULL;
 	int code, r = prong_process_start(&p, greet, "world", 6, NULL);
 	if (r == 0)
 		r = prong_process_join(p, &code, PRONG_FOREVER);

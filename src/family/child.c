@@ -214,10 +214,10 @@ _Noreturn void prongi_child_run(struct prong_process *p)
 		give_up(p, r, "no slot for one more thread", "");
 	prongi_os_set_title(p->name);
 	set_mask(p->signals);
-	if (!prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_os_pid()))
-		if (prongi_phase(p->state) != PRONGI_RUNNING)
-			_exit(0); /* the starter has ended meanwhile */
-	prongi_process_wake(p);
+	if (prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_os_pid()))
+		prongi_process_wake(p);
+	else if (prongi_phase(p->state) != PRONGI_RUNNING)
+		_exit(0); /* the starter has ended meanwhile */
 	if (p->state & PRONGI_ROOT) { /* a nanny's: the guard must look */
 		atomic_fetch_add_explicit(&prongi_heap->server.roots, 1, memory_order_release);
 		prongi_ring();

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define HEAP_LEAST ((size_t)64 << 20)
+#define FIRST_STEP ((size_t)64 << 10) /* a power of two */
 
 struct prongi_family *prongi_heap;
 struct prong_process *prongi_me;
@@ -104,16 +105,15 @@ static int commit_head(struct prongi_family *f)
 {
 	struct prongi_blocks *h = &f->heap;
 	uint64_t first = (uintptr_t)f->first;
-	uint64_t chunk = (first - (uintptr_t)f + PRONGI_CHUNK) / PRONGI_CHUNK * PRONGI_CHUNK;
 	int r = prongi_os_heap_commit(f, offsetof(struct prongi_family, process));
 
 	if (r == 0)
-		r = prongi_os_heap_commit(f->first, (uintptr_t)f + chunk - first);
+		r = prongi_os_heap_commit(f->first, FIRST_STEP);
 	if (r)
 		return r;
 	atomic_init(&h->end, first);
 	atomic_init(&h->fresh, first);
-	atomic_init(&h->committed, (uintptr_t)f + chunk);
+	atomic_init(&h->committed, first + FIRST_STEP);
 	return 0;
 }
 
@@ -127,7 +127,7 @@ int prongi_family_map(size_t size)
 	prongi_heap = base;
 	prongi_heap->magic = PRONGI_MAGIC;
 	prongi_heap->size = size;
-	prongi_spins = prong_cpu_count() > 1;
+	prongi_spins = prongi_os_many_processors();
 	r = commit_head(prongi_heap);
 	if (r == 0)
 		r = prongi_slots_reach(1);

@@ -202,17 +202,20 @@ static void trim(struct block *b, uint64_t size)
 	give(rest);
 }
 
-/* Have memory up to the address upto.  Under the lock, because it is rare; the commit of memory
-   itself leaves nothing half done. */
+/* Have memory up to the address upto: in steps that double up to a chunk.  Under the lock, because it
+   is rare; the commit of memory itself leaves nothing half done. */
 static int grow(uint64_t upto)
 {
-	uint64_t base = address(prongi_heap), have = prongi_get(&H->committed), want;
+	uint64_t have = prongi_get(&H->committed), top = address(prongi_heap) + prongi_heap->size;
+	uint64_t step = have - address(prongi_heap->first), want;
 
 	if (upto <= have)
 		return 0;
-	want = (upto - base + PRONGI_CHUNK - 1) / PRONGI_CHUNK * PRONGI_CHUNK + base;
-	if (upto < have || want > base + prongi_heap->size)
+	if (upto > top)
 		return -ENOMEM;
+	step = step < PRONGI_CHUNK ? step : PRONGI_CHUNK;
+	want = (upto - have + step - 1) / step * step + have;
+	want = want < top ? want : top;
 	if (prongi_os_heap_commit((void *)(uintptr_t)have, want - have))
 		return -ENOMEM;
 	prongi_set(&H->committed, want);

@@ -36,7 +36,7 @@ static bool spin(prongi_word *word)
 	for (int i = 0, pause = 1; i < SPINS; i += pause) {
 		uint64_t v = atomic_load_explicit(word, memory_order_relaxed);
 
-		if (!prongi_owner(v) && take(word, v, v & PRONGI_DIED))
+		if (!prongi_owner(v) && take(word, v, v & PRONGI_FLAGS))
 			return true;
 		for (int k = 0; k < pause; k++)
 			prongi_os_pause();

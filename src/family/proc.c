@@ -28,10 +28,11 @@ void prongi_process_wake(struct prong_process *p)
 	prongi_os_wake(prongi_low(&p->state), 0x7fffffff, true);
 }
 
-/* One CAS from the state seen to the one given. */
+/* One CAS from the state seen to the one given.  seq_cst: release for what was written before, and
+   for the two-sided look at `lost' in start.c and server.c. */
 static bool step(struct prong_process *p, uint64_t from, uint64_t to)
 {
-	return atomic_compare_exchange_strong_explicit(&p->state, &from, to, memory_order_acq_rel,
+	return atomic_compare_exchange_strong_explicit(&p->state, &from, to, memory_order_seq_cst,
 						       memory_order_relaxed);
 }
 
@@ -91,6 +92,7 @@ static void blank(struct prong_process *p)
 {
 	atomic_store_explicit(&p->parent, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->children, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->lost, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->parcel, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->nanny, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->has_result, 0, memory_order_relaxed);
@@ -149,7 +151,8 @@ void prongi_process_unclaim(struct prong_process *p)
 {
 	uint64_t v = state_of(p);
 
-	step(p, v, v & PRONGI_GEN_MASK);
+	if (step(p, v, v & PRONGI_GEN_MASK))
+		prongi_process_wake(p); /* a ready child may wait for it */
 }
 
 struct prong_process *prongi_process_of(int pid)
@@ -178,7 +181,7 @@ static void unclaim_of(int pid)
 		uint64_t v = state_of(p);
 
 		if (prongi_phase(v) == PRONGI_BEING && prongi_state_pid(v) == pid)
-			step(p, v, v & PRONGI_GEN_MASK);
+			prongi_process_unclaim(p);
 	}
 }
 

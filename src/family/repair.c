@@ -71,18 +71,21 @@ static void repair_section(struct prongi_slot *slot, uint64_t dead)
 		wake_all(lock);
 }
 
-/* Let go of the lock at word, if the dead thread owns it: its next owner is told. */
+/* Let go of the lock at word, if the dead thread owns it: its next owner is told.  WAIT stays, for
+   who is quicker than the sleepers must wake the others.  A lock without an owner may be one that a
+   killed repairer has freed, but told nobody: so that wakes too. */
 static void disown(prongi_word *word, uint64_t dead, bool shared)
 {
 	uint64_t v = atomic_load_explicit(word, memory_order_relaxed);
 
 	/* release: pairs with take() of the next owner. */
 	while (prongi_owner(v) == dead)
-		if (atomic_compare_exchange_weak_explicit(word, &v, PRONGI_DIED,
+		if (atomic_compare_exchange_weak_explicit(word, &v, PRONGI_DIED | PRONGI_WAIT,
 							  memory_order_release,
 							  memory_order_relaxed))
 			break;
-	prongi_os_wake(prongi_low(word), EVERYBODY, shared);
+	if (prongi_owner(v) == dead || !prongi_owner(v))
+		prongi_os_wake(prongi_low(word), EVERYBODY, shared);
 }
 
 /* Locks that the dead thread owned and that somebody waits for. */
@@ -94,8 +97,7 @@ static void repair_awaited(uint64_t dead)
 		struct prongi_slot *slot = &prongi_heap->slot[i];
 		uint64_t at = atomic_load_explicit(&slot->wait_lock, memory_order_relaxed);
 
-		if (at && prongi_word_valid(at) &&
-		    prongi_owner(atomic_load_explicit(word_at(at), memory_order_relaxed)) == dead)
+		if (prongi_word_valid(at))
 			disown(word_at(at), dead, true);
 	}
 }
@@ -109,8 +111,7 @@ static void repair_awaited_here(uint64_t dead, uint32_t process)
 		struct prongi_slot *slot = &prongi_heap->slot[i];
 		uint64_t at = atomic_load_explicit(&slot->wait_private, memory_order_relaxed);
 
-		if (at && atomic_load_explicit(&slot->process, memory_order_relaxed) == process &&
-		    prongi_owner(atomic_load_explicit(word_at(at), memory_order_relaxed)) == dead)
+		if (at && atomic_load_explicit(&slot->process, memory_order_relaxed) == process)
 			disown(word_at(at), dead, false);
 	}
 }

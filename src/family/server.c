@@ -126,6 +126,31 @@ static struct prong_process *taken_by(uint64_t word)
 	return prongi_ready_taken(word, p) == word ? p : NULL;
 }
 
+/* Its starter fills the record in while the child wakes up: soon, so look a while before sleeping. */
+static void await_starter(struct prong_process *p, uint64_t ref)
+{
+	for (int i = 0;; i++) {
+		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+
+		if (prongi_phase(v) != PRONGI_BEING || prongi_process_ref(p) != ref)
+			return;
+		if (i < 2000 && prongi_spins)
+			prongi_os_pause();
+		else
+			prongi_os_wait(prongi_low(&p->state), (uint32_t)v, PRONG_FOREVER, true);
+	}
+}
+
+static _Noreturn void be_taken(struct prong_process *p, int server)
+{
+	uint64_t ref = prongi_process_ref(p);
+
+	await_starter(p, ref);
+	if (prongi_phase(p->state) == PRONGI_ASKED || prongi_phase(p->state) == PRONGI_RUNNING)
+		prongi_child(p, ref, server, NULL, 0);
+	_exit(0);
+}
+
 /* The life of a ready child: wait to be taken.  Its word says NONE until the server has written it. */
 static _Noreturn void be_ready(int k, int server)
 {
@@ -142,7 +167,7 @@ static _Noreturn void be_ready(int k, int server)
 			struct prong_process *p = taken_by(v);
 
 			if (p)
-				prongi_child(p, prongi_process_ref(p), server, NULL, 0);
+				be_taken(p, server);
 			_exit(0);
 		}
 		prongi_os_wait(prongi_low(&S->ready[k]), (uint32_t)v, PRONG_FOREVER, true);
@@ -165,7 +190,8 @@ static void note_taken(void)
 			me.noted[k] = true;
 			atomic_fetch_add_explicit(&S->started, 1, memory_order_relaxed);
 		}
-		if (p && asked(p)) {
+		if (p && prongi_phase(p->state) <= PRONGI_ASKED &&
+		    prongi_phase(p->state) != PRONGI_FREE) {
 			prongi_os_wake(prongi_low(&S->ready[k]), 1, true);
 			continue; /* it reads its word until it is RUNNING */
 		}
@@ -285,6 +311,22 @@ static void member_ended(struct prong_process *p, struct prongi_end *end)
 	prongi_process_gone(p);
 }
 
+/* A ready child was taken, and killed before its starter had filled the record in: it must ask for
+   another. */
+static void ready_lost(struct prong_process *p, int pid)
+{
+	for (int k = 0; k < PRONGI_READY; k++) {
+		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_relaxed);
+
+		if ((v & 3) != PRONGI_READY_TAKEN || prongi_state_pid(v) != pid)
+			continue;
+		/* seq_cst: pairs with release_ready(): if it does not see this, we see its ASKED. */
+		atomic_store_explicit(&p->lost, 1, memory_order_seq_cst);
+		atomic_store_explicit(&S->ready[k], PRONGI_READY_NONE, memory_order_relaxed);
+		me.noted[k] = false;
+	}
+}
+
 /* The record of a child that ended, or NULL: a ready one, or one that lost its record. */
 static struct prong_process *record_of(int pid)
 {
@@ -294,6 +336,8 @@ static struct prong_process *record_of(int pid)
 	if (!me.ref[pid])
 		ready_ended(pid);
 	p = prongi_process_by_ref(me.ref[pid]);
+	if (p)
+		ready_lost(p, pid);
 	return p && (prongi_phase(p->state) == PRONGI_ASKED || prongi_state_pid(p->state) == pid)
 		       ? p
 		       : NULL;

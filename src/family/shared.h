@@ -90,7 +90,7 @@ struct prongi_slot {
 /* state: { phase 4, flags 4, generation 24, pid 32 }.  Futexes sleep on the low half. */
 enum prongi_phase {
 	PRONGI_FREE = 0, /* nobody's; block may hold what a dead starter left, the next clears it */
-	PRONGI_BEING,    /* being filled by process pid, the starter */
+	PRONGI_BEING,    /* being filled by process pid, the starter; a ready child may wait */
 	PRONGI_ASKED,    /* waits for the server, or for the ready child that took it; pid: 0 */
 	PRONGI_RUNNING,  /* pid runs */
 	PRONGI_DYING,    /* pid has ended; the repairer is at it */
@@ -147,6 +147,7 @@ struct prong_process {
 				     under the right that BEING gives, or by the handle's holder */
 	_Atomic uint64_t parent;  /* generation << 32 | index + 1 of its starter's record; 0: a root */
 	_Atomic uint32_t children;/* started so far: the next one's number.  Its process */
+	_Atomic uint32_t lost;	  /* the ready child that took it died before ASKED.  The server */
 	_Atomic uint32_t parcel;  /* descriptors come for it through the server's socket */
 	_Atomic int32_t nanny;    /* of PRONG_FORK: who waits for it.  The nanny, before RUNNING */
 

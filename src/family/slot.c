@@ -4,7 +4,7 @@
 #include "family/family.h"
 #include <errno.h>
 
-#define AT_LEAST 64 /* so many slots take turns even when one would do */
+#define AT_LEAST 16 /* so many slots take turns even when one would do */
 
 /* Put memory behind the first n entries of a table.  Many may do it at once. */
 static int commit(prongi_word *committed, void *table, size_t entry, uint32_t n, uint32_t most)

@@ -96,7 +96,7 @@ static int map_fd(int fd, void **base, size_t size)
 
 int prongi_os_heap_map(void **base, size_t size)
 {
-	void *p;
+	void *p = NULL;
 	int fd = make_fd(size), r;
 
 	if (fd < 0)

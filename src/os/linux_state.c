@@ -20,6 +20,9 @@
 #include <sys/single_threaded.h>
 #endif
 
+/* STATX_MNT_ID, Linux 5.8; older ones leave the field 0. */
+#define PRONGI_STATX_MNT_ID 0x1000U
+
 static uint64_t hash(const void *bytes, size_t n)
 {
 	const unsigned char *p = bytes;
@@ -61,23 +64,44 @@ static void read_caps(struct prongi_creds *c)
 	c->caps[2] = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
 }
 
+/* The number in a link such as "net:[4026531840]".  Reading the link costs a third of following it. */
+static uint64_t read_ns(const char *path)
+{
+	char text[64];
+	ssize_t n = readlink(path, text, sizeof text - 1);
+	char *p;
+
+	text[n > 0 ? n : 0] = '\0';
+	p = strchr(text, '[');
+	return p ? strtoull(p + 1, NULL, 10) : 0;
+}
+
+/* A new mount namespace has mounts with new numbers, so the root's mount tells of it, cheaply. */
+static void read_root(struct prongi_creds *c)
+{
+	struct statx s;
+
+	memset(&s, 0, sizeof s);
+	if (statx(AT_FDCWD, "/", 0, STATX_INO | PRONGI_STATX_MNT_ID, &s) == 0) {
+		c->root[0] = (uint64_t)s.stx_dev_major << 32 | s.stx_dev_minor;
+		c->root[1] = s.stx_ino;
+		c->ns[0] = s.stx_mnt_id;
+	}
+}
+
+/* Without CAP_SYS_ADMIN a process gets into other namespaces only by way of a new user namespace. */
 static void read_places(struct prongi_creds *c)
 {
-	static const char *const names[8] = {
-		"/proc/thread-self/ns/user", "/proc/thread-self/ns/mnt",
-		"/proc/thread-self/ns/net",  "/proc/thread-self/ns/pid_for_children",
-		"/proc/thread-self/ns/ipc",  "/proc/thread-self/ns/uts",
-		"/proc/thread-self/ns/cgroup", "/proc/thread-self/ns/time_for_children",
+	static const char *const names[] = {
+		"/proc/thread-self/ns/net", "/proc/thread-self/ns/pid_for_children",
+		"/proc/thread-self/ns/ipc", "/proc/thread-self/ns/uts",
 	};
-	struct stat s;
 
-	for (int i = 0; i < 8; i++)
-		if (stat(names[i], &s) == 0)
-			c->ns[i] = s.st_ino;
-	if (stat("/", &s) == 0) {
-		c->root[0] = s.st_dev;
-		c->root[1] = s.st_ino;
-	}
+	read_root(c);
+	c->ns[1] = read_ns("/proc/thread-self/ns/user");
+	if (c->caps[1] >> CAP_SYS_ADMIN & 1)
+		for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+			c->ns[2 + i] = read_ns(names[i]);
 }
 
 int prongi_os_creds(struct prongi_creds *c)
@@ -141,6 +165,17 @@ void prongi_os_manner(struct prongi_manner *m)
 			m->limits[i][1] = r.rlim_max == RLIM_INFINITY ? UINT64_MAX : r.rlim_max;
 		}
 	}
+}
+
+bool prongi_os_many_processors(void)
+{
+	uint64_t cpus[PRONGI_CPU_WORDS] = { 0 };
+	int n = 0;
+
+	syscall(SYS_sched_getaffinity, 0, sizeof cpus, cpus);
+	for (int i = 0; i < PRONGI_CPU_WORDS; i++)
+		n += __builtin_popcountll(cpus[i]);
+	return n > 1;
 }
 
 /* Only what differs, so that what the process could not do anyhow is not asked for. */

@@ -162,6 +162,9 @@ struct prongi_stdio_id {
 	uint64_t file[3][4];
 };
 
+/* True when this thread may run on more than one processor. */
+bool prongi_os_many_processors(void);
+
 int prongi_os_creds(struct prongi_creds *creds);
 void prongi_os_manner(struct prongi_manner *manner);
 int prongi_os_manner_set(const struct prongi_manner *now, const struct prongi_manner *old);

@@ -124,7 +124,6 @@ int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
 {
 	struct prong_process *p;
 	int fds[PRONGI_FDS], extra = -1, n, pid, r = check(s);
-	bool parcel;
 
 	if (r)
 		return r;
@@ -132,7 +131,7 @@ int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
 	r = prongi_start_record(&p, s, PRONGI_ROOT | PRONGI_FORKED);
 	if (r)
 		return r;
-	r = prongi_start_pack(p, s, true, &parcel);
+	r = prongi_start_fill(p, s, true, false);
 	n = r ? r : prongi_start_fds(s, fds, &extra);
 	if (n < 0) {
 		prong_free_at((void **)&p->block);
@@ -153,5 +152,7 @@ int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
 	r = prongi_start_finish(out, p);
 	if (r && pid > 0)
 		remember(pid);
+	else if (r == 0)
+		atomic_fetch_add_explicit(&prongi_heap->server.started, 1, memory_order_relaxed);
 	return r;
 }

@@ -16,18 +16,22 @@ struct prongi_start {
 /* Refuse what can not be, with words (wish.c). */
 int prongi_start_check(const struct prongi_start *s);
 
+/* True when descriptors must travel for what s asks; p remembers what was compared (wish.c). */
+bool prongi_start_parcel(struct prong_process *p, const struct prongi_start *s);
+
 /* Fill p->block with what is too large for the record: the argument, and what the options and the
    starter's state ask for beyond what the server has.  forked: the child is a copy of the starter
-   and has its state already.  *parcel: descriptors must travel (wish.c). */
-int prongi_start_pack(struct prong_process *p, const struct prongi_start *s, bool forked,
-		      bool *parcel);
+   and has its state already (wish.c). */
+int prongi_start_pack(struct prong_process *p, const struct prongi_start *s, bool forked, bool parcel);
 
 /* The descriptors for the wish: 0 to 2, then the declared ones.  *extra is to be closed after use,
    when it is not -1 (wish.c). */
 int prongi_start_fds(const struct prongi_start *s, int fds[PRONGI_FDS], int *extra);
 
-/* Claim and fill in a record for what s asks (start.c). */
+/* Claim a record for what s asks, and then fill it in (start.c). */
 int prongi_start_record(struct prong_process **out, const struct prongi_start *s, uint64_t flags);
+int prongi_start_fill(struct prong_process *p, const struct prongi_start *s, bool forked,
+		      bool parcel);
 
 /* Wait until p runs or was refused; hand it out or say why not (start.c). */
 int prongi_start_finish(struct prong_process **out, struct prong_process *p);

@@ -2,8 +2,9 @@
    ready, is told.
 
    The three ways from the starter to the child, the fastest first:
-      the ready child is taken by a CAS and woken: when the child needs nothing but the server's state;
-      a bit is set and the doorbell rung: when there is no ready child, or it has wishes;
+      the ready child is taken by a CAS and woken, before the record is filled in: a wake takes longer
+      than that, so the two go on at once, and the child waits for the record if it must;
+      a bit is set and the doorbell rung: when there is no ready child;
       a parcel of descriptors is sent: when files must travel. */
 #include "run/process.h"
 #include <errno.h>
@@ -41,15 +42,12 @@ static int check_rights(void)
 			   what);
 }
 
-/* A server that this process may use, opened again if it was lost and still can be. */
+/* A server, opened again if it was lost and still can be. */
 static int need_server(void)
 {
-	int r;
-
 	if (atomic_load_explicit(&S->state, memory_order_acquire) == PRONGI_SERVER_UP)
-		return check_rights();
-	r = prong_open(NULL);
-	return r ? r : check_rights();
+		return 0;
+	return prong_open(NULL);
 }
 
 /* --- the record ------------------------------------------------------------------------------------ */
@@ -86,15 +84,21 @@ int prongi_start_record(struct prong_process **out, const struct prongi_start *s
 	if (r)
 		return prongi_fail(r, "process_start: no room for one more process of %d",
 				   PRONGI_PROCESSES);
-	prong_free_at((void **)&p->block); /* what a starter that died has left */
 	atomic_store_explicit(&p->parent, prongi_process_ref(prongi_me), memory_order_relaxed);
+	p->started = prongi_os_now();
+	*out = p;
+	return 0;
+}
+
+int prongi_start_fill(struct prong_process *p, const struct prongi_start *s, bool forked,
+		      bool parcel)
+{
+	prong_free_at((void **)&p->block); /* what a starter that died has left */
 	p->fn = s->fn;
 	p->signals = current_mask();
 	p->umask = prongi_os_umask();
-	p->started = prongi_os_now();
 	give_name(p, s->opts->name);
-	*out = p;
-	return 0;
+	return prongi_start_pack(p, s, forked, parcel);
 }
 
 /* It never ran: as if nothing had happened. */
@@ -107,25 +111,36 @@ static int withdraw(struct prong_process *p, int r)
 
 /* --- telling the server -------------------------------------------------------------------------------- */
 
-/* Make a waiting child run p.  It is p's from the CAS on, whoever dies. */
-static bool take_ready(struct prong_process *p)
+/* Make a waiting child run p.  It is p's from the CAS on, whoever dies.  Return its number, or 0. */
+static int take_ready(struct prong_process *p)
 {
 	for (int k = 0; k < PRONGI_READY; k++) {
 		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_acquire);
 
 		if ((v & 3) != PRONGI_READY_WAITS)
 			continue;
-		/* release: pairs with the acquire in be_ready(); the record is whole. */
 		if (!atomic_compare_exchange_strong_explicit(&S->ready[k], &v,
 							     prongi_ready_taken(v, p),
 							     memory_order_acq_rel,
 							     memory_order_relaxed))
 			continue;
 		prongi_os_wake(prongi_low(&S->ready[k]), 1, true);
-		prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_state_pid(v));
-		return true;
+		return prongi_state_pid(v);
 	}
-	return false;
+	return 0;
+}
+
+/* The record is filled in.  Where there is nothing to confirm, it runs as of now: the child needs not
+   say so.  False: the child was killed before. */
+static bool release_ready(struct prong_process *p, int pid)
+{
+	/* seq_cst: pairs with ready_lost() of the server; one of us sees the other. */
+	if (atomic_load_explicit(&p->lost, memory_order_seq_cst))
+		return false;
+	if (!p->wish)
+		prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, pid);
+	prongi_process_wake(p);
+	return true;
 }
 
 static void ask(struct prong_process *p)
@@ -199,31 +214,43 @@ int prongi_start_finish(struct prong_process **out, struct prong_process *p)
 
 /* --- the call -------------------------------------------------------------------------------------------- */
 
+/* Tell the server, or the ready child with number pid. */
+static int submit(struct prong_process *p, const struct prongi_start *s, int pid, bool parcel)
+{
+	int r = 0;
+
+	atomic_store_explicit(&p->parcel, parcel, memory_order_relaxed);
+	prongi_process_step(p, PRONGI_BEING, PRONGI_ASKED, 0);
+	if (pid && release_ready(p, pid))
+		return 0;
+	if (!parcel)
+		ask(p);
+	else
+		r = send_parcel(p, s);
+	return r && take_back(p) ? withdraw(p, r == -ECONNREFUSED ? -ECONNRESET : r) : 0;
+}
+
 /* -ECONNRESET: the server was lost meanwhile, try again. */
 static int start_once(struct prong_process **out, const struct prongi_start *s)
 {
 	struct prong_process *p;
 	bool parcel;
-	int r = need_server();
+	int pid, r = need_server();
 
 	if (r)
 		return r;
 	r = prongi_start_record(&p, s, 0);
 	if (r)
 		return r;
-	r = prongi_start_pack(p, s, false, &parcel);
+	parcel = prongi_start_parcel(p, s);
+	pid = parcel ? 0 : take_ready(p);
+	r = check_rights();
+	if (r == 0)
+		r = prongi_start_fill(p, s, false, parcel);
 	if (r)
 		return withdraw(p, r);
-	atomic_store_explicit(&p->parcel, parcel, memory_order_relaxed);
-	prongi_process_step(p, PRONGI_BEING, PRONGI_ASKED, 0);
-	if (parcel) {
-		r = send_parcel(p, s);
-		if (r && take_back(p))
-			return withdraw(p, r == -ECONNREFUSED ? -ECONNRESET : r);
-	} else if (p->wish || !take_ready(p)) {
-		ask(p);
-	}
-	return prongi_start_finish(out, p);
+	r = submit(p, s, pid, parcel);
+	return r ? r : prongi_start_finish(out, p);
 }
 
 static int start(struct prong_process **out, const struct prongi_start *s)

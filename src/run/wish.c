@@ -118,7 +118,7 @@ static const prong_stdio *stdio_of(const prong_process_opts *o, int i)
 
 /* What the starter is that the server is not. */
 struct state {
-	bool manner_differs, cwd_differs, stdio_differs;
+	bool manner_differs, cwd_differs;
 	struct prongi_manner manner;
 	char cwd[4096];
 };
@@ -203,18 +203,21 @@ static void fill(struct prongi_wish *w, const struct prongi_start *s, const stru
 
 static bool plain(const prong_process_opts *o, const struct state *s)
 {
-	return !s->manner_differs && !s->cwd_differs && !s->stdio_differs && !o->nfds && !o->env &&
+	return !s->manner_differs && !s->cwd_differs && !o->nfds && !o->env &&
 	       !o->cwd && !o->nlimits && !o->new_session && o->in.kind == PRONG_INHERIT &&
 	       o->out.kind == PRONG_INHERIT && o->err.kind == PRONG_INHERIT;
 }
 
-static bool wants_parcel(const prong_process_opts *o, const struct state *s)
+bool prongi_start_parcel(struct prong_process *p, const struct prongi_start *s)
 {
-	bool parcel = s->stdio_differs || o->nfds;
+	const prong_process_opts *o = s->opts;
 
+	if (o->nfds)
+		return true;
 	for (int i = 0; i < 3; i++)
-		parcel |= stdio_of(o, i)->kind == PRONG_FD;
-	return parcel;
+		if (stdio_of(o, i)->kind == PRONG_FD)
+			return true;
+	return stdio_differs(&p->stdio_version);
 }
 
 static size_t rounded(size_t n)
@@ -254,18 +257,14 @@ static int pack(struct prong_process *p, const struct prongi_start *s, const str
 	return 0;
 }
 
-int prongi_start_pack(struct prong_process *p, const struct prongi_start *s, bool forked,
-		      bool *parcel)
+int prongi_start_pack(struct prong_process *p, const struct prongi_start *s, bool forked, bool parcel)
 {
-	struct state state = { false, false, false, { { 0 }, { { 0 } }, 0 }, { 0 } };
+	struct state state;
 
-	*parcel = false;
-	if (forked)
-		return pack(p, s, &state, true);
-	read_state(&state);
-	state.stdio_differs = stdio_differs(&p->stdio_version);
-	*parcel = wants_parcel(s->opts, &state);
-	return pack(p, s, &state, !plain(s->opts, &state));
+	memset(&state, 0, sizeof state);
+	if (!forked)
+		read_state(&state);
+	return pack(p, s, &state, forked || parcel || !plain(s->opts, &state));
 }
 
 int prongi_start_fds(const struct prongi_start *s, int fds[PRONGI_FDS], int *extra)
