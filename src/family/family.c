@@ -20,6 +20,7 @@ struct prongi_family *prongi_heap;
 struct prong_process *prongi_me;
 _Thread_local struct prongi_self prongi_self;
 bool prongi_spins;
+_Atomic(prongi_hook *) prongi_on_forget;
 bool prongi_serving;
 #if defined(PRONGI_MUTANTS)
 int prongi_mutant;
@@ -82,12 +83,16 @@ void prongi_fork_end(void)
 
 void prongi_forget(void)
 {
+	void (*forgotten)(void);
+
 	prongi_me = NULL;
 	prongi_self.slot = NULL;
 	prongi_self.id = 0;
 	pthread_mutex_init(&opening, NULL);
 	pthread_mutex_init(&forking, NULL);
-	prongi_threads_after_fork();
+	forgotten = atomic_load_explicit(&prongi_on_forget, memory_order_relaxed);
+	if (forgotten)
+		forgotten();
 }
 
 static void fork_child(void)

@@ -49,6 +49,10 @@ void prongi_fork_end(void);
 /* Forget, in a child of whatever fork, all that was the parent's thread's own. */
 void prongi_forget(void);
 
+/* What the rooms above have to forget there; NULL: nothing. */
+typedef void prongi_hook(void);
+extern _Atomic(prongi_hook *) prongi_on_forget;
+
 static inline bool prongi_inside(const void *p)
 {
 	return prongi_heap && (uintptr_t)p - (uintptr_t)prongi_heap < prongi_heap->size;
@@ -211,8 +215,5 @@ int prongi_children_end(prong_time deadline);
 
 /* Block until p has ended, or the deadline.  0 or PRONG_TIMEDOUT. */
 int prongi_process_await(struct prong_process *p, prong_time deadline);
-
-/* What thread.c must forget in the child of a fork. */
-void prongi_threads_after_fork(void);
 
 #endif

@@ -271,7 +271,13 @@ int prongi_cpu_quota(const char *root)
 	return least(quota_of(root, true), quota_of(root, false));
 }
 
+/* Reading files is a cancellation point, and no function of prong's is. */
 int prong_cpu_count(void)
 {
-	return least(affinity_count(), prongi_cpu_quota(""));
+	int state, n;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	n = least(affinity_count(), prongi_cpu_quota(""));
+	pthread_setcancelstate(state, NULL);
+	return n;
 }

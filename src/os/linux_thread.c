@@ -75,13 +75,13 @@ int prongi_os_join(pthread_t thread, prong_time deadline)
 }
 
 /* The kernel wakes the joiner before it takes the thread out of its tables, some microseconds
-   apart.  Mostly the joiner is the slower, and this is one system call. */
+   apart.  Mostly the joiner is the slower, and this is one system call.  The number cannot be a
+   stranger's so soon: numbers go round. */
 void prongi_os_await_gone(int tid)
 {
 	const struct timespec nap = { .tv_sec = 0, .tv_nsec = 50000 };
-	pid_t pid = getpid();
 
-	for (int i = 0; i < 200 && syscall(SYS_tgkill, pid, tid, 0) == 0; i++) {
+	for (int i = 0; i < 200 && syscall(SYS_tkill, tid, 0) == 0; i++) {
 		if (i < 100)
 			sched_yield();
 		else

@@ -81,11 +81,12 @@ static bool have_end(void)
 	uint64_t none = 0;
 	pthread_key_t key;
 
+	/* acquire: pairs with the release below; who sees the key may use it. */
 	if (atomic_load_explicit(&the_end, memory_order_acquire))
 		return true;
 	if (pthread_key_create(&key, end))
 		return false;
-	/* release: pairs with the acquire above; who sees the key may use it. */
+	/* release: pairs with the acquires of whoever uses the key. */
 	if (!atomic_compare_exchange_strong_explicit(&the_end, &none, (uint64_t)key + 1,
 						     memory_order_release, memory_order_relaxed))
 		pthread_key_delete(key);
@@ -95,6 +96,7 @@ static bool have_end(void)
 /* Have end() called when the calling thread ends, or not. */
 static bool call_at_end(bool yes)
 {
+	/* acquire: pairs with the release in have_end(). */
 	uint64_t key = atomic_load_explicit(&the_end, memory_order_acquire);
 
 	return pthread_setspecific((pthread_key_t)(key - 1), yes ? &nothing : NULL) == 0;

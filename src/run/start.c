@@ -56,7 +56,7 @@ static void give_name(struct prong_process *p, const char *name)
 {
 	uint32_t n = atomic_fetch_add_explicit(&prongi_me->children, 1, memory_order_relaxed) + 1;
 
-	snprintf(p->identity, sizeof p->identity, "%s%s%u", prongi_me->identity,
+	snprintf(p->identity, sizeof p->identity, "%.36s%s%u", prongi_me->identity,
 		 prongi_me->identity[0] ? ":" : "", n);
 	if (name)
 		snprintf(p->name, sizeof p->name, "%s", name);

@@ -304,6 +304,7 @@ int prong_thread_start(prong_thread **out, prong_fn *fn, const void *arg, size_t
 		r = prongi_enter(); /* with the first thread it would be too late for a server */
 	if (r)
 		return r;
+	atomic_store_explicit(&prongi_on_forget, prongi_threads_after_fork, memory_order_relaxed);
 	t = make(fn, arg, size, opts);
 	if (!t)
 		return prongi_fail(-ENOMEM, "thread_start: no memory for the argument");
