@@ -46,6 +46,7 @@ kill: build
 
 install: build
 	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
+	@test -n "$(DESTDIR)" || ldconfig 2>/dev/null || true # so that programs find it at once
 
 clean:
 	@rm -rf build
