@@ -22,8 +22,8 @@ meson compile -C "$build" || fail "$build does not build"
 
 case ${SAN:-} in
 '') set -- ;;
-thread) set -- --suite threads ;;
-*) set -- --no-suite kill ;;
+thread) set -- --timeout-multiplier 4 --suite threads ;;
+*) set -- --timeout-multiplier 4 --no-suite kill ;;
 esac
 
 export ASAN_OPTIONS="${ASAN_OPTIONS:-abort_on_error=1}"

@@ -51,3 +51,14 @@ tr -d "\n" <"$SOURCE/man/meson.build" | grep -Eo "'prong[a-z_.0-9]+': \[[^]]*" |
 	echo "$entry" | cut -d: -f2 | grep -Eo 'prong_[a-z_]+' | sed "s/^/$page /"
 done | sort >"$tmp/links"
 diff -u "$tmp/prototypes" "$tmp/links" || fail "man/meson.build does not link each function to its page"
+
+# What the documents point to exists.
+for document in "$SOURCE"/*.md; do
+	grep -Eo '\]\([^):#]+\)' "$document" | tr -d ']()' | while read -r link; do
+		test -e "$SOURCE/$link" || fail "$(basename "$document") points to $link"
+	done
+done
+ls "$SOURCE/man" | sed -n 's/\.[37]\.scd$//p' | sort - "$tmp/declared" >"$tmp/known"
+cat "$SOURCE"/man/*.scd "$SOURCE/README.md" | grep -Eo '\bprong[a-z_]*\*?\([37]\)' | sed 's/\*\?(.*//' |
+	sort -u | comm -23 - "$tmp/known" >"$tmp/ghosts"
+test ! -s "$tmp/ghosts" || fail "no page has these names: $(cat "$tmp/ghosts")"
