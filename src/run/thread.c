@@ -403,7 +403,7 @@ bool prong_thread_alive(const prong_thread *t)
 }
 
 struct stranger {
-	uint32_t life;
+	int id; /* a forked child has another, whether or not prong heard of the fork */
 	char name[24];
 };
 
@@ -411,8 +411,8 @@ static int name_stranger(void *copy)
 {
 	struct stranger *s = copy;
 
-	s->life = life;
-	if (prongi_os_tid() == prongi_os_pid()) {
+	s->id = prongi_os_tid();
+	if (s->id == prongi_os_pid()) {
 		snprintf(s->name, sizeof s->name, "MainThread");
 	} else {
 		uint32_t n = atomic_fetch_add_explicit(&dummies_named, 1, memory_order_relaxed);
@@ -430,7 +430,7 @@ static const char *stranger_name(void)
 
 	if (!s)
 		return prongi_os_tid() == prongi_os_pid() ? "MainThread" : "Dummy";
-	if (s->life != life)
+	if (s->id != prongi_os_tid())
 		(void)name_stranger(s);
 	return s->name;
 }
