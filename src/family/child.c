@@ -200,6 +200,19 @@ static int run(struct prong_process *p)
 	return 1;
 }
 
+/* Make room for the next ready child, if this was one: the server finds this one by its record now. */
+static void leave_ready(void)
+{
+	for (int k = 0; k < PRONGI_READY; k++) {
+		prongi_word *word = &prongi_heap->server.ready[k];
+		uint64_t v = atomic_load_explicit(word, memory_order_relaxed);
+
+		if ((v & 3) == PRONGI_READY_TAKEN && prongi_state_pid(v) == prongi_os_pid())
+			/* release: pairs with the acquire in ready_ended(): RUNNING is seen. */
+			atomic_store_explicit(word, PRONGI_READY_NONE, memory_order_release);
+	}
+}
+
 /* The process is what p says; from here on it is a member like others. */
 _Noreturn void prongi_child_run(struct prong_process *p)
 {
@@ -218,6 +231,7 @@ _Noreturn void prongi_child_run(struct prong_process *p)
 		prongi_process_wake(p);
 	else if (prongi_phase(p->state) != PRONGI_RUNNING)
 		_exit(0); /* the starter has ended meanwhile */
+	leave_ready();
 	if (p->state & PRONGI_ROOT) { /* a nanny's: the guard must look */
 		atomic_fetch_add_explicit(&prongi_heap->server.roots, 1, memory_order_release);
 		prongi_ring();

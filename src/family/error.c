@@ -1,5 +1,5 @@
-/* Words for results, and the calling thread's last detail.  The detail lives in the thread's slot;
-   a thread that has none yet shares one with all such, which is good enough for "could not open". */
+/* Words for results, and the calling thread's last detail.  The detail lives in the thread's slot,
+   which it gets for that if it must.  Without a family all share one: "could not open". */
 #include "family/family.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +15,8 @@ int prongi_fail(int result, const char *format, ...)
 {
 	va_list args;
 
+	if (!prongi_self.slot && prongi_me)
+		prongi_slot_take();
 	va_start(args, format);
 	vsnprintf(detail(), sizeof nobodys, format, args);
 	va_end(args);

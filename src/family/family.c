@@ -41,23 +41,35 @@ void prongi_leave(void)
 		prongi_slot_release(slot);
 }
 
-/* The destructor of the key: whoever uses prong in a later destructor gets a slot anew, and this is
-   called again. */
-static void thread_ends(void *slot)
+/* The destructor of the key, in threads that prong did not start.  This key is among the program's
+   first, so its destructor is too: it lets the others have a round, for they may hold locks of prong's
+   or want some.  Whoever uses prong later still gets a slot anew, and this is called again. */
+static void thread_ends(void *round)
 {
-	(void)slot;
+	static char second;
+
+	if (round != &second && pthread_setspecific(at_thread_end, &second) == 0)
+		return;
 	prongi_leave();
+}
+
+int prongi_slot_take(void)
+{
+	int r = prongi_slot_claim(prongi_process_index(prongi_me));
+
+	if (r == 0)
+		pthread_setspecific(at_thread_end, prongi_self.slot);
+	return r;
 }
 
 static int take_slot(void)
 {
-	int r = prongi_slot_claim(prongi_process_index(prongi_me));
+	int r = prongi_slot_take();
 
 	if (r)
 		return prongi_fail(r, r == -ENOSPC ? "all %d slots are taken by threads"
 						   : "no memory for one more of %d slots",
 				   PRONGI_SLOTS);
-	pthread_setspecific(at_thread_end, prongi_self.slot);
 	return 0;
 }
 

@@ -70,6 +70,9 @@ int prongi_fail(int result, const char *format, ...) __attribute__((format(print
 /* --- slots (slot.c) ------------------------------------------------------------------------- */
 
 int prongi_slot_claim(uint32_t process);
+
+/* The same for the calling thread, which loses it when it ends (family.c). */
+int prongi_slot_take(void);
 void prongi_slot_release(struct prongi_slot *slot);
 
 /* Put memory behind the first n slots or process records, and let repairers look at them. */

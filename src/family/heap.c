@@ -222,11 +222,19 @@ static int grow(uint64_t upto)
 	return 0;
 }
 
+/* Bytes before the new end may be written from now on.  fresh is raised at once and not with the
+   commit, for they are written before that; too high a value costs no more than a memset. */
 static void touch_end(uint64_t end)
 {
 	prongi_set(&H->end, end);
-	if (end > prongi_get(&H->fresh))
-		prongi_set(&H->fresh, end);
+	if (end > atomic_load_explicit(&H->fresh, memory_order_relaxed))
+		atomic_store_explicit(&H->fresh, end, memory_order_relaxed);
+	prongi_then();
+}
+
+static uint64_t fresh_now(void)
+{
+	return atomic_load_explicit(&H->fresh, memory_order_relaxed);
 }
 
 /* A block of size bytes, in no list; NULL when there is no memory. */
@@ -252,10 +260,8 @@ static struct block *obtain(uint64_t size)
 }
 
 /* Zero what lies between two addresses of unused memory; from fresh on it is zero already. */
-static void blank(uint64_t from, uint64_t to)
+static void blank(uint64_t from, uint64_t to, uint64_t fresh)
 {
-	uint64_t fresh = prongi_get(&H->fresh);
-
 	if (to > fresh)
 		to = fresh;
 	if (from < to)
@@ -270,7 +276,7 @@ static void swallow(struct block *next)
 	list_remove(next);
 	for (uint64_t i = 0; i < LEAST; i += 8) /* head and links: logged, they count until then */
 		prongi_set((prongi_word *)(uintptr_t)(at + i), 0);
-	blank(at + LEAST, at + size);
+	blank(at + LEAST, at + size, fresh_now());
 }
 
 /* Make b larger where it is, to size bytes, if what follows is free or the end. */
@@ -282,7 +288,7 @@ static bool extend(struct block *b, uint64_t size)
 	if (!next) {
 		if (grow(end))
 			return false;
-		blank(address(b) + have, end);
+		blank(address(b) + have, end, fresh_now());
 		prongi_set(&b->size, size | MARK);
 		touch_end(end);
 		return true;
@@ -297,8 +303,9 @@ static bool extend(struct block *b, uint64_t size)
 	return true;
 }
 
-/* Fill the first n bytes of the new block's body from p, and the rest with zeros if asked to. */
-static void fill(struct block *b, const char *p, uint64_t n, bool zero)
+/* Fill the first n bytes of the new block's body from p, and the rest with zeros if asked to.  fresh:
+   as it was before the block was obtained. */
+static void fill(struct block *b, const char *p, uint64_t n, bool zero, uint64_t fresh)
 {
 	uint64_t links[2] = { 0, 0 }, to = address(body(b));
 
@@ -311,7 +318,7 @@ static void fill(struct block *b, const char *p, uint64_t n, bool zero)
 	else
 		n = sizeof links;
 	if (zero)
-		blank(to + n, address(b) + size_of(b));
+		blank(to + n, address(b) + size_of(b), fresh);
 }
 
 /* Zero the bytes of the body from size on: what was cut off must not come back.  Logged, for until
@@ -397,11 +404,12 @@ static int start(void **where, const char *what)
 /* In a section: allocate and say in *where; commit. */
 static void *allocate(prongi_word *where, size_t size, bool zero)
 {
+	uint64_t fresh = fresh_now();
 	struct block *b = block_size(size) ? obtain(block_size(size)) : NULL;
 
 	if (!b)
 		return NULL;
-	fill(b, NULL, 0, zero);
+	fill(b, NULL, 0, zero, fresh);
 	clean_tail(b, size);
 	if (where)
 		prongi_set(where, address(body(b)));
@@ -458,7 +466,7 @@ int prong_free_at(void **where)
 static void *resize(prongi_word *where, void *p, size_t size, const char *what)
 {
 	struct block *b = block_of(p, what), *to = b;
-	uint64_t want = block_size(size), have = size_of(b);
+	uint64_t want = block_size(size), have = size_of(b), fresh = fresh_now();
 
 	if (!want)
 		return NULL;
@@ -469,7 +477,7 @@ static void *resize(prongi_word *where, void *p, size_t size, const char *what)
 		to = obtain(want);
 		if (!to)
 			return NULL;
-		fill(to, p, have - HEAD, true);
+		fill(to, p, have - HEAD, true, fresh);
 		give(b);
 	}
 	count((int64_t)size_of(to) - (int64_t)have, 0);

@@ -14,11 +14,11 @@
 
 #define S (&prongi_heap->server)
 #define PIDS ((size_t)1 << 22) /* the most that the system has */
+#define READY UINT64_MAX     /* forked ahead; whose it became says the heap */
 
 /* Private, and not inherited by children. */
 static struct {
-	uint64_t *ref;	    /* by pid: the ref of its record; 0: not a member */
-	bool noted[PRONGI_READY]; /* the taking of this ready child is in ref[] */
+	uint64_t *ref;	    /* by pid: the ref of its record, or READY; 0: none of mine */
 	int listener;
 	int guard;	    /* who guards: my parent, or a child of mine */
 	bool guard_is_child;
@@ -41,15 +41,7 @@ static void on_child(int sig)
 
 static bool known(int pid)
 {
-	if (me.ref[pid] || (me.guard_is_child && pid == me.guard))
-		return true;
-	for (int k = 0; k < PRONGI_READY; k++) {
-		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_relaxed);
-
-		if ((v & 3) != PRONGI_READY_NONE && (int)(v >> 32) == pid)
-			return true;
-	}
-	return false;
+	return me.ref[pid] || (me.guard_is_child && pid == me.guard);
 }
 
 static bool runs_as(const void *ctx)
@@ -151,7 +143,8 @@ static _Noreturn void be_taken(struct prong_process *p, int server)
 	_exit(0);
 }
 
-/* The life of a ready child: wait to be taken.  Its word says NONE until the server has written it. */
+/* The life of a ready child: wait to be taken.  Its word says NONE until the server has written it,
+   and TAKEN until the child runs (child.c) or has ended. */
 static _Noreturn void be_ready(int k, int server)
 {
 	int pid = prongi_os_pid();
@@ -160,7 +153,7 @@ static _Noreturn void be_ready(int k, int server)
 		_exit(0);
 	prongi_os_set_title("prong-ready");
 	for (;;) {
-		/* acquire: pairs with the starter's CAS; what it wrote in the record is seen. */
+		/* acquire: pairs with the starter's CAS; whose it is can be read. */
 		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_acquire);
 
 		if ((v & 3) == PRONGI_READY_TAKEN && prongi_state_pid(v) == pid) {
@@ -174,30 +167,13 @@ static _Noreturn void be_ready(int k, int server)
 	}
 }
 
-/* Note which processes the ready children have become.  Wake them too: a starter may have been
-   killed between taking one and waking it. */
-static void note_taken(void)
+/* A starter may have been killed between taking a child and waking it. */
+static void wake_taken(void)
 {
-	for (int k = 0; k < PRONGI_READY; k++) {
-		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_acquire);
-		struct prong_process *p;
-
-		if ((v & 3) != PRONGI_READY_TAKEN)
-			continue;
-		p = taken_by(v);
-		if (p && !me.noted[k]) {
-			me.ref[v >> 32] = prongi_process_ref(p);
-			me.noted[k] = true;
-			atomic_fetch_add_explicit(&S->started, 1, memory_order_relaxed);
-		}
-		if (p && prongi_phase(p->state) <= PRONGI_ASKED &&
-		    prongi_phase(p->state) != PRONGI_FREE) {
+	for (int k = 0; k < PRONGI_READY; k++)
+		if ((atomic_load_explicit(&S->ready[k], memory_order_relaxed) & 3) ==
+		    PRONGI_READY_TAKEN)
 			prongi_os_wake(prongi_low(&S->ready[k]), 1, true);
-			continue; /* it reads its word until it is RUNNING */
-		}
-		me.noted[k] = false;
-		atomic_store_explicit(&S->ready[k], PRONGI_READY_NONE, memory_order_relaxed);
-	}
 }
 
 static void refill(void)
@@ -211,11 +187,11 @@ static void refill(void)
 		pid = prongi_os_fork();
 		if (pid == 0)
 			be_ready(k, server);
-		if (pid > 0)
-			/* release: pairs with the starter's CAS, which must see a real child. */
-			atomic_store_explicit(&S->ready[k],
-					      PRONGI_READY_WAITS | (uint64_t)pid << 32,
-					      memory_order_release);
+		if (pid <= 0)
+			continue;
+		me.ref[pid] = READY;
+		/* release: pairs with the starter's CAS, which must see a real child. */
+		atomic_store_explicit(&S->ready[k], prongi_ready_waits(pid), memory_order_release);
 	}
 }
 
@@ -288,17 +264,25 @@ static void serve_parcels(void)
 
 /* --- deaths ------------------------------------------------------------------------------------- */
 
-/* A ready child that nobody has taken has ended; unless somebody has just now. */
-static void ready_ended(int pid)
+/* The ready child with this number has ended: its word is free for the next, and the record that had
+   taken it is returned, or NULL. */
+static struct prong_process *ready_ended(int pid)
 {
-	for (int k = 0; k < PRONGI_READY; k++) {
-		uint64_t v = PRONGI_READY_WAITS | (uint64_t)pid << 32;
+	struct prong_process *p = NULL;
 
-		atomic_compare_exchange_strong_explicit(&S->ready[k], &v, PRONGI_READY_NONE,
-							memory_order_relaxed,
-							memory_order_relaxed);
+	for (int k = 0; k < PRONGI_READY; k++) {
+		uint64_t v = prongi_ready_waits(pid);
+
+		if (atomic_compare_exchange_strong_explicit(&S->ready[k], &v, PRONGI_READY_NONE,
+							    memory_order_acquire,
+							    memory_order_acquire))
+			continue;
+		if ((v & 3) != PRONGI_READY_TAKEN || prongi_state_pid(v) != pid)
+			continue;
+		p = taken_by(v);
+		atomic_store_explicit(&S->ready[k], PRONGI_READY_NONE, memory_order_relaxed);
 	}
-	note_taken();
+	return p ? p : prongi_process_of(pid);
 }
 
 static void member_ended(struct prong_process *p, struct prongi_end *end)
@@ -311,34 +295,22 @@ static void member_ended(struct prong_process *p, struct prongi_end *end)
 	prongi_process_gone(p);
 }
 
-/* A ready child was taken, and killed before its starter had filled the record in: it must ask for
-   another. */
-static void ready_lost(struct prong_process *p, int pid)
-{
-	for (int k = 0; k < PRONGI_READY; k++) {
-		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_relaxed);
-
-		if ((v & 3) != PRONGI_READY_TAKEN || prongi_state_pid(v) != pid)
-			continue;
-		/* seq_cst: pairs with release_ready(): if it does not see this, we see its ASKED. */
-		atomic_store_explicit(&p->lost, 1, memory_order_seq_cst);
-		atomic_store_explicit(&S->ready[k], PRONGI_READY_NONE, memory_order_relaxed);
-		me.noted[k] = false;
-	}
-}
-
-/* The record of a child that ended, or NULL: a ready one, or one that lost its record. */
+/* The record of a child that has ended, or NULL: a ready one, or one that lost its record.  A ready
+   one that was killed while its starter filled the record in leaves word: the starter asks again. */
 static struct prong_process *record_of(int pid)
 {
-	struct prong_process *p;
+	struct prong_process *p = me.ref[pid] == READY ? ready_ended(pid)
+						       : prongi_process_by_ref(me.ref[pid]);
+	uint64_t v;
 
-	note_taken();
-	if (!me.ref[pid])
-		ready_ended(pid);
-	p = prongi_process_by_ref(me.ref[pid]);
-	if (p)
-		ready_lost(p, pid);
-	return p && (prongi_phase(p->state) == PRONGI_ASKED || prongi_state_pid(p->state) == pid)
+	if (!p)
+		return NULL;
+	if (prongi_phase(p->state) == PRONGI_BEING)
+		/* seq_cst: pairs with release_ready(): if it does not see this, we see its ASKED. */
+		atomic_store_explicit(&p->lost, 1, memory_order_seq_cst);
+	v = atomic_load_explicit(&p->state, memory_order_seq_cst);
+	return prongi_phase(v) == PRONGI_ASKED ||
+			       (prongi_phase(v) != PRONGI_BEING && prongi_state_pid(v) == pid)
 		       ? p
 		       : NULL;
 }
@@ -521,7 +493,7 @@ _Noreturn void prongi_serve(int guard, int up)
 		serve_parcels();
 		mind_roots();
 		mind_guard();
-		note_taken();
+		wake_taken();
 		refill();
 		if (atomic_load_explicit(&S->state, memory_order_relaxed) == PRONGI_SERVER_QUITS)
 			quit();

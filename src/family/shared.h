@@ -187,7 +187,8 @@ enum prongi_server_state {
 };
 
 /* ready: { kind 2, generation 14 and index 16 of the record that took it, pid 32 }; a futex sleeps on
-   the low half. */
+   the low half.  While it WAITS, 14 bits of the pid stand for the generation, so that no two children
+   wait on one value. */
 enum { PRONGI_READY_NONE = 0, PRONGI_READY_WAITS = 1, PRONGI_READY_TAKEN = 2 };
 
 struct prongi_server {
@@ -198,7 +199,7 @@ struct prongi_server {
 	_Atomic uint32_t servers;  /* forked so far */
 	_Atomic uint32_t roots;	   /* a bell for the guard's list: root joined or to be repaired */
 	prongi_word ready[PRONGI_READY]; /* WAITS by the server; TAKEN by CAS of a starter; NONE by
-					    the server */
+					    the child once it runs, or the server if it ended */
 	prongi_word asked[PRONGI_PROCESSES / 64]; /* a bit for each record that is ASKED.  Set by the
 						     starter, cleared by the server before it looks */
 	_Atomic uint64_t started, deaths;
@@ -246,6 +247,11 @@ struct prongi_family {
 };
 
 extern struct prongi_family *prongi_heap;
+
+static inline uint64_t prongi_ready_waits(int pid)
+{
+	return PRONGI_READY_WAITS | ((uint64_t)pid & 0x3fff) << 2 | (uint64_t)(uint32_t)pid << 32;
+}
 
 /* The word of the ready child in word once p has taken it. */
 static inline uint64_t prongi_ready_taken(uint64_t word, const struct prong_process *p)

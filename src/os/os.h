@@ -156,8 +156,7 @@ struct prongi_manner {
 	int64_t nice;
 };
 
-/* Which files descriptors 0 to 2 are.  Regular files never compare equal, not even to themselves:
-   two openings of one file cannot be told apart, and have each their own position. */
+/* Which files descriptors 0 to 2 are: as good as can be told without asking the kernel to compare. */
 struct prongi_stdio_id {
 	uint64_t file[3][4];
 };
@@ -168,7 +167,8 @@ bool prongi_os_many_processors(void);
 int prongi_os_creds(struct prongi_creds *creds);
 void prongi_os_manner(struct prongi_manner *manner);
 int prongi_os_manner_set(const struct prongi_manner *now, const struct prongi_manner *old);
-bool prongi_os_stdio_same(const struct prongi_stdio_id *old);
+/* True when 0 to 2 are the same open files, position and all, as in process pid, which had id. */
+bool prongi_os_stdio_same(int pid, const struct prongi_stdio_id *id);
 void prongi_os_stdio_id(struct prongi_stdio_id *id);
 uint32_t prongi_os_umask(void);
 int prongi_os_limit_set(int resource, uint64_t soft, uint64_t hard);

@@ -125,6 +125,7 @@ static int take_ready(struct prong_process *p)
 							     memory_order_relaxed))
 			continue;
 		prongi_os_wake(prongi_low(&S->ready[k]), 1, true);
+		atomic_fetch_add_explicit(&S->started, 1, memory_order_relaxed);
 		return prongi_state_pid(v);
 	}
 	return 0;
@@ -152,17 +153,11 @@ static void ask(struct prong_process *p)
 	prongi_ring();
 }
 
-/* The server keeps 0 to 2 for the next ones, when they are plainly the starter's and comparable. */
+/* The server keeps 0 to 2 for the next ones, when they are plainly the starter's. */
 static bool worth_following(const struct prongi_start *s)
 {
-	struct prongi_stdio_id id;
-	bool regular = false;
-
-	prongi_os_stdio_id(&id);
-	for (int i = 0; i < 3; i++)
-		regular |= id.file[i][3] >> 63;
-	return !regular && s->opts->in.kind == PRONG_INHERIT &&
-	       s->opts->out.kind == PRONG_INHERIT && s->opts->err.kind == PRONG_INHERIT;
+	return s->opts->in.kind == PRONG_INHERIT && s->opts->out.kind == PRONG_INHERIT &&
+	       s->opts->err.kind == PRONG_INHERIT;
 }
 
 static int send_parcel(struct prong_process *p, const struct prongi_start *s)

@@ -151,7 +151,7 @@ static bool stdio_differs(uint32_t *version)
 	if (before & 1 ||
 	    atomic_load_explicit(&S->stdio_version, memory_order_relaxed) != before)
 		return true;
-	return !prongi_os_stdio_same(&id);
+	return !prongi_os_stdio_same(atomic_load_explicit(&S->pid, memory_order_relaxed), &id);
 }
 
 /* The texts of the wish, into w or only counted. */
