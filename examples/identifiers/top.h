@@ -1,0 +1,23 @@
+/* The commonest identifiers. */
+#ifndef IDENTIFIERS_TOP_H
+#define IDENTIFIERS_TOP_H
+
+#include "total.h"
+
+enum {
+	TOP = 20
+};
+
+struct top {
+	struct {
+		const char *word;
+		uint64_t n;
+	} best[TOP];         /* in order, those with the same count by name */
+	size_t size;         /* how many there are */
+	uint64_t all, kinds; /* of all identifiers: occurrences, and different ones */
+};
+
+/* Find the commonest identifiers in t.  The keywords of C11 are none. */
+void top_find(struct top *out, const struct total *t);
+
+#endif
