@@ -179,11 +179,16 @@ static struct bench_row row_of(const char *name, const char *metric, const char 
 	return row;
 }
 
+static double quantile_of(const struct bench_metric *m)
+{
+	return m->quantile > 0 ? m->quantile : 0.5;
+}
+
 static void add_figures(const struct bench_case *c, const struct bench_metric *m,
 			const char *subject, const struct series *s)
 {
 	struct bench_row row = row_of(c->name, m->name, subject, m->unit);
-	double q = m->quantile > 0 ? m->quantile : 0.5;
+	double q = quantile_of(m);
 
 	if (s->n == 0)
 		return;
@@ -211,15 +216,21 @@ static void add_missing(const struct bench_case *c, const struct bench_subject *
 	bench_row_add(&row);
 }
 
+/* A subject's figure in one repetition. */
+static double figure(const struct record *rec, unsigned subject, const struct bench_metric *m,
+		     unsigned rep)
+{
+	return series_quantile(&rec->of[subject][m->channel], (int)rep, quantile_of(m), plain);
+}
+
 /* The best of the peers in one repetition; NAN when none has a value there. */
-static double best(const struct bench_versus *v, const struct record *rec, unsigned ch, double q,
-		   unsigned rep)
+static double best(const struct bench_versus *v, const struct record *rec,
+		   const struct bench_metric *m, unsigned rep)
 {
 	double found = NAN;
 
 	for (unsigned s = 0; s < BENCH_SUBJECTS; s++) {
-		double x = v->peers >> s & 1 ? series_quantile(&rec->of[s][ch], (int)rep, q, plain)
-					     : NAN;
+		double x = v->peers >> s & 1 ? figure(rec, s, m, rep) : NAN;
 
 		if (!isnan(x) && (isnan(found) || (v->more ? x > found : x < found)))
 			found = x;
@@ -233,11 +244,10 @@ static void add_versus(const struct bench_case *c, const struct bench_versus *v,
 	const struct bench_metric *m = &c->metrics[v->metric];
 	struct bench_row row = row_of(c->name, m->name, v->name, "times");
 	struct series s = { 0 };
-	double q = m->quantile > 0 ? m->quantile : 0.5;
 
 	for (unsigned rep = 0; rep < rec->reps; rep++) {
-		double x = series_quantile(&rec->of[v->subject][m->channel], (int)rep, q, plain) /
-			   best(v, rec, m->channel, q, rep);
+		double x = figure(rec, v->subject, m, rep) /
+			   best(v, rec, &c->metrics[v->against], rep);
 
 		if (!isnan(x))
 			keep(&s, x, NAN, rep);

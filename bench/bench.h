@@ -69,8 +69,9 @@ struct bench_versus {
 	const char *name; /* NULL ends a list */
 	unsigned metric;
 	unsigned subject;
-	uint32_t peers; /* bit i: subject i */
-	bool more;      /* more is better */
+	unsigned against; /* metric of the peers */
+	uint32_t peers;   /* bit i: subject i */
+	bool more;        /* more is better */
 };
 
 struct bench_case {
@@ -134,6 +135,10 @@ void bench_agent_run(bench_fn *run, const void *arg, struct bench_out *out);
 
 int64_t bench_now(void); /* ns of CLOCK_MONOTONIC, the same for all processes */
 void bench_sleep_us(long us);
+
+/* Make descriptors 0 to 2 /dev/null, whatever they are: the cost of a start may depend on it.
+   stdout and stderr go on through others. */
+void bench_set_stdio_aside(void);
 
 /* Pin the calling thread to processor 0 or 1; let it go where it might go at the start. */
 void bench_pin(int cpu);

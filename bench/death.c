@@ -235,8 +235,8 @@ const struct bench_case bench_death[] = {
 			{ "glibc robust pshared mutex", run_robust, NULL, false, NULL },
 		},
 		.versus = {
-			{ "prong : glibc robust", 0, 0, 1 << 1, false },
-			{ "prong : glibc robust", 1, 0, 1 << 1, false },
+			{ "prong : glibc robust", 0, 0, 0, 1 << 1, false },
+			{ "prong : glibc robust", 1, 0, 1, 1 << 1, false },
 		},
 	},
 	{ .name = NULL },

@@ -5,6 +5,7 @@
 #include "bench.h"
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -63,6 +64,30 @@ const char *bench_two_cpus(void)
 	return CPU_ISSET(0, &at_start) && CPU_ISSET(1, &at_start)
 		       ? NULL
 		       : "processors 0 and 1 are not both there";
+}
+
+/* A stream on a copy of descriptor fd that no program inherits. */
+static FILE *copy_of(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	FILE *f = copy < 0 ? NULL : fdopen(copy, "w");
+
+	if (!f)
+		err(1, "descriptor %d", fd);
+	return f;
+}
+
+void bench_set_stdio_aside(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	FILE *out = copy_of(STDOUT_FILENO), *error = copy_of(STDERR_FILENO);
+
+	setvbuf(error, NULL, _IONBF, 0);
+	stdout = out;
+	stderr = error;
+	for (int fd = 0; fd <= 2; fd++)
+		if (dup2(null, fd) < 0)
+			err(1, "/dev/null");
 }
 
 void *bench_shared(size_t size)

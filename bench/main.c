@@ -102,7 +102,7 @@ static unsigned each(const struct wishes *w, void (*act)(const struct bench_case
 
 static void run(const struct bench_case *c)
 {
-	if (isatty(STDERR_FILENO))
+	if (isatty(fileno(stderr)))
 		fprintf(stderr, "%s ...\n", c->name);
 	bench_run_case(c);
 }
@@ -116,6 +116,7 @@ int main(int argc, char **argv)
 	if (w.list)
 		return each(&w, list) == 0;
 	bench_rows_open(w.out);
+	bench_set_stdio_aside();
 	bench_ask(w.reps);
 	bench_agent_start();
 	r = prong_open(NULL);

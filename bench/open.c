@@ -93,7 +93,7 @@ const struct bench_case bench_open[] = {
 			{ "prong_open, fresh process", run, &by_open, false, NULL },
 			{ "fork until it returns, fresh process", run, &by_fork, false, NULL },
 		},
-		.versus = { { "prong_open : fork", 0, 0, 1 << 1, false } },
+		.versus = { { "prong_open : fork", 0, 0, 0, 1 << 1, false } },
 	},
 	{ .name = NULL },
 };

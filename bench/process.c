@@ -179,6 +179,24 @@ static void run_floor(const void *arg, struct bench_out *out)
 	bench_push(out, FIRST, out->v[JOIN][0]);
 }
 
+/* In a new small process with its own family, whose standard output is a file. */
+static void run_with_file(const void *arg, struct bench_out *out)
+{
+	int pid = bench_fork(), status;
+
+	if (pid == 0) {
+		FILE *f = tmpfile();
+
+		if (!f || dup2(fileno(f), STDOUT_FILENO) < 0)
+			err(1, "tmpfile");
+		must(prong_open(NULL), "prong_open");
+		run_spaced(arg, out);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		errx(1, "a fresh process failed");
+}
+
 static void push_each(struct bench_out *out, int64_t since, unsigned n)
 {
 	bench_push(out, JOIN, (double)(bench_now() - since) / 1e3 / n);
@@ -318,8 +336,9 @@ static const struct python by_fork = { "fork", 10 }, by_forkserver = { "forkserv
 		{ "glibc fork, small caller", run_spaced, &fork_40, false, NULL }, \
 	}, \
 	.versus = { \
-		{ "prong, " gib " : glibc fork, small caller", 0, 0, 1 << 2, false }, \
-		{ "prong, " gib " : glibc fork, small caller", 1, 0, 1 << 2, false }, \
+		{ "prong, " gib " : glibc fork, small caller", 0, 0, 0, 1 << 2, false }, \
+		{ "prong, " gib " : glibc fork, small caller", 1, 0, 1, 1 << 2, false }, \
+		{ "prong, " gib " : start-join of glibc fork", 1, 0, 0, 1 << 2, false }, \
 	}
 
 const struct bench_case bench_process[] = {
@@ -331,6 +350,7 @@ const struct bench_case bench_process[] = {
 			{ "prong", run_spaced, &prong_40, true, NULL },
 			{ "glibc fork + _exit + waitpid, small caller", run_spaced, &fork_40, false,
 			  NULL },
+			{ "prong, stdout a regular file", run_with_file, &prong_40, false, NULL },
 			{ "vfork + _exit + waitpid", run_spaced, &vfork_40, false, NULL },
 			{ "posix_spawn, tiny static program", run_spaced, &tiny_40, false,
 			  no_tiny },
@@ -340,8 +360,9 @@ const struct bench_case bench_process[] = {
 			  no_python },
 		},
 		.versus = {
-			{ "prong : glibc fork", 0, 0, 1 << 1, false },
-			{ "prong : glibc fork", 1, 0, 1 << 1, false },
+			{ "prong : glibc fork", 0, 0, 0, 1 << 1, false },
+			{ "prong : glibc fork", 1, 0, 1, 1 << 1, false },
+			{ "prong : start-join of glibc fork", 1, 0, 0, 1 << 1, false },
 		},
 	},
 	{
@@ -355,7 +376,7 @@ const struct bench_case bench_process[] = {
 			{ "glibc fork + _exit + waitpid, 10,000 in a row", run_row_fork, NULL,
 			  false, NULL },
 		},
-		.versus = { { "prong : glibc fork", 0, 0, 1 << 1, false } },
+		.versus = { { "prong : glibc fork", 0, 0, 0, 1 << 1, false } },
 	},
 	{ .name = "process-1GiB", LARGE("1 GiB"), .before = load_1, .after = unload },
 	{ .name = "process-4GiB", LARGE("4 GiB"), .before = load_4, .after = unload },

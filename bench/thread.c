@@ -78,7 +78,7 @@ const struct bench_case bench_thread[] = {
 			{ "pthread_create + pthread_join", run, &by_pthread, false, NULL },
 			{ "C11 thrd_create + thrd_join", run, &by_thrd, false, NULL },
 		},
-		.versus = { { "prong : pthread", 0, 0, 1 << 1, false } },
+		.versus = { { "prong : pthread", 0, 0, 0, 1 << 1, false } },
 	},
 	{ .name = NULL },
 };
