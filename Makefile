@@ -19,8 +19,8 @@ WERROR ?= false
 PREFIX ?= /usr/local
 export CC SAN OPT WERROR PREFIX
 
-# tools/configure.sh prints the build directory of this CC, SAN and OPT.
-BUILD = $(shell tools/configure.sh --name)
+# The build directory of this CC, SAN and OPT.  $(shell) does not see what is exported.
+BUILD = $(shell CC='$(CC)' SAN='$(SAN)' OPT='$(OPT)' tools/configure.sh --name)
 
 all: build
 
