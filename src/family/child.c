@@ -232,7 +232,10 @@ _Noreturn void prongi_child_run(struct prong_process *p)
 	else if (prongi_phase(p->state) != PRONGI_RUNNING)
 		_exit(0); /* the starter has ended meanwhile */
 	leave_ready();
-	if (p->state & PRONGI_ROOT) { /* a nanny's: the guard must look */
+	if (p->state & PRONGI_ROOT) { /* a nanny's: the guard must look, if the family still lives */
+		if (atomic_load_explicit(&prongi_heap->server.state, memory_order_seq_cst) ==
+		    PRONGI_NO_SERVER)
+			_exit(0);
 		atomic_fetch_add_explicit(&prongi_heap->server.roots, 1, memory_order_release);
 		prongi_ring();
 	}

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define S (&prongi_heap->server)
+#define WATCH_TRIES 100 /* of 50 ms */
 
 static struct {
 	int server;
@@ -83,15 +84,27 @@ static void end_server(void)
 	me.fds[0] = -1;
 }
 
+/* Copies of their starters die with them; but they are not the server's children. */
+static void end_copies(void)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (atomic_load_explicit(&prongi_heap->process[i].state, memory_order_seq_cst) &
+		    PRONGI_FORKED)
+			prongi_child_kill(&prongi_heap->process[i]);
+}
+
 static _Noreturn void finish(void)
 {
 	if (me.server)
 		kill(me.server, SIGKILL);
 	end_server();
+	/* seq_cst: pairs with the look of a copy that begins to run: it sees this, or we see it. */
+	atomic_store_explicit(&S->state, PRONGI_NO_SERVER, memory_order_seq_cst);
+	end_copies();
 	atomic_store_explicit(&S->pid, 0, memory_order_relaxed);
 	atomic_store_explicit(&S->guard, 0, memory_order_relaxed);
-	atomic_store_explicit(&S->state, PRONGI_NO_SERVER, memory_order_release);
-	prongi_os_wake(&S->state, 0x7fffffff, true);
 	_exit(0);
 }
 
@@ -152,6 +165,8 @@ static void watch_root(struct prong_process *p)
 	if (watches(p) || me.n == PRONGI_WATCHED)
 		return;
 	fd = prongi_os_pidfd(watched_pid(p));
+	if (fd < 0 && fd != -ESRCH)
+		return; /* it will give up, see prongi_server_watch_me() */
 	prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_state_pid(p->state));
 	prongi_process_wake(p);
 	if (fd < 0) {
@@ -186,9 +201,17 @@ static void drop_root(int i)
 	me.n--;
 	me.fds[i] = me.fds[me.n];
 	me.root[i] = me.root[me.n];
-	if (me.n == 1)
-		finish();
 	root_ended(p);
+}
+
+/* The family lives as long as a root that nobody started. */
+static bool needed(void)
+{
+	for (int i = 1; i < me.n; i++)
+		if (!(atomic_load_explicit(&me.root[i]->state, memory_order_relaxed) &
+		      PRONGI_FORKED))
+			return true;
+	return false;
 }
 
 /* --- life ------------------------------------------------------------------------------------------ */
@@ -217,6 +240,8 @@ static void look(void)
 	for (int i = me.n - 1; i > 0; i--)
 		if (ended[i])
 			drop_root(i);
+	if (!needed())
+		finish();
 	if (ended[0])
 		server_ended();
 }
@@ -245,6 +270,8 @@ _Noreturn void prongi_guard(int server, int up)
 	drop_stdio();
 	for (;;) {
 		find_roots();
+		if (!needed())
+			finish();
 		look();
 	}
 }
@@ -332,8 +359,11 @@ int prongi_server_watch_me(void)
 {
 	uint64_t v;
 
-	while (prongi_phase(v = atomic_load_explicit(&prongi_me->state, memory_order_acquire)) ==
-	       PRONGI_ASKED) {
+	for (int i = 0; prongi_phase(v = atomic_load_explicit(&prongi_me->state,
+							      memory_order_acquire)) == PRONGI_ASKED;
+	     i++) {
+		if (i == WATCH_TRIES)
+			return prongi_fail(PRONG_NOSERVER, "open: the guard has no descriptor left");
 		if (!prongi_server_alive())
 			return prongi_fail(PRONG_NOSERVER, "open: the server was lost");
 		atomic_fetch_add_explicit(&S->roots, 1, memory_order_release);

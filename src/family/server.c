@@ -97,12 +97,7 @@ static void serve_asked(void)
 			struct prong_process *p =
 				&prongi_heap->process[w * 64 + (uint32_t)__builtin_ctzll(bits)];
 
-			if (!asked(p))
-				continue;
-			/* Since it compared, other files have become 0 to 2 here. */
-			if (p->stdio_version != (uint32_t)S->stdio_version)
-				prongi_process_refuse(p, -ECONNRESET, "");
-			else
+			if (asked(p))
 				launch(p, NULL, 0);
 		}
 	}
@@ -195,56 +190,20 @@ static void refill(void)
 	}
 }
 
-/* Take the ready children out of service.  Return false when one has been taken meanwhile. */
-static void discard_ready(void)
-{
-	for (int k = 0; k < PRONGI_READY; k++) {
-		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_relaxed);
-
-		if ((v & 3) == PRONGI_READY_WAITS &&
-		    atomic_compare_exchange_strong_explicit(&S->ready[k], &v,
-							    PRONGI_READY_NONE,
-							    memory_order_relaxed,
-							    memory_order_relaxed))
-			kill((pid_t)(v >> 32), SIGKILL);
-	}
-}
-
 /* --- parcels ------------------------------------------------------------------------------------ */
 
-/* From now on children get these as 0 to 2.  The identity is a seqlock: starters compare theirs. */
-static void follow(const int *fds, const bool *open)
-{
-	uint64_t version = atomic_load_explicit(&S->stdio_version, memory_order_relaxed);
-
-	discard_ready();
-	/* acq_rel: the odd number is seen before any of the new bytes, and release below after. */
-	atomic_exchange_explicit(&S->stdio_version, version | 1, memory_order_acq_rel);
-	for (int i = 0; i < 3; i++)
-		if (open[i])
-			dup2(fds[i], i);
-		else
-			close(i);
-	prongi_os_stdio_id(&S->stdio);
-	atomic_store_explicit(&S->stdio_version, (version | 1) + 1, memory_order_release);
-}
-
-/* The word of a parcel: the record's ref; the top bit asks the server to follow. */
+/* word: the ref of the record that the descriptors are for.  The server does not keep them: whoever
+   reads from the other end of one must see its end when the starter and the child have closed it. */
 static void serve_parcel(uint64_t word, const int *fds, int n)
 {
-	struct prong_process *p = prongi_process_by_ref(word & ~((uint64_t)1 << 63));
+	struct prong_process *p = prongi_process_by_ref(word);
 
 	if (!p || !asked(p) || !p->wish || !atomic_load_explicit(&p->parcel, memory_order_relaxed))
 		return;
-	if (n < 0) {
+	if (n < 0)
 		prongi_process_refuse(p, n, "process_start: the server cannot take descriptors");
-		return;
-	}
-	if (n != 3 + (int)p->wish->nfds)
-		return;
-	if (word >> 63)
-		follow(fds, p->wish->stdio_open);
-	launch(p, fds, n);
+	else if (n == 3 + (int)p->wish->nfds)
+		launch(p, fds, n);
 }
 
 static void serve_parcels(void)

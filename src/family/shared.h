@@ -162,7 +162,6 @@ struct prong_process {
 	int64_t started;
 	char name[64];
 	char identity[48];	  /* "2", or for a child's child "2:1"; the program's: "" */
-	uint32_t stdio_version;	  /* the server's, as the starter saw it */
 
 	/* Written by the server before ENDED, or by the refuser before REFUSED. */
 	int64_t ended;
@@ -207,7 +206,6 @@ struct prongi_server {
 	unsigned char address[16]; /* of the server's listener.  The server, before UP */
 	struct prongi_creds creds; /* what it may.  The server, before UP */
 	struct prongi_manner manner;
-	prongi_word stdio_version; /* odd while the server changes stdio: a seqlock */
 	struct prongi_stdio_id stdio;
 	char cwd[4096];		   /* "": unknown */
 };

@@ -153,23 +153,15 @@ static void ask(struct prong_process *p)
 	prongi_ring();
 }
 
-/* The server keeps 0 to 2 for the next ones, when they are plainly the starter's. */
-static bool worth_following(const struct prongi_start *s)
-{
-	return s->opts->in.kind == PRONG_INHERIT && s->opts->out.kind == PRONG_INHERIT &&
-	       s->opts->err.kind == PRONG_INHERIT;
-}
-
 static int send_parcel(struct prong_process *p, const struct prongi_start *s)
 {
-	uint64_t follow = (uint64_t)worth_following(s) << 63;
 	int fds[PRONGI_FDS], extra, r;
 	int n = prongi_start_fds(s, fds, &extra);
 
 	if (n < 0)
 		return n;
 	r = prongi_os_send_fds(S->address, atomic_load_explicit(&S->pid, memory_order_relaxed),
-			       prongi_process_ref(p) | follow, fds, (size_t)n);
+			       prongi_process_ref(p), fds, (size_t)n);
 	if (extra >= 0)
 		close(extra);
 	if (r == 0)
@@ -237,7 +229,7 @@ static int start_once(struct prong_process **out, const struct prongi_start *s)
 	r = prongi_start_record(&p, s, 0);
 	if (r)
 		return r;
-	parcel = prongi_start_parcel(p, s);
+	parcel = prongi_start_parcel(s);
 	pid = parcel ? 0 : take_ready(p);
 	r = check_rights();
 	if (r == 0)

@@ -138,22 +138,6 @@ static void read_state(struct state *s)
 	read_cwd(s);
 }
 
-/* Compare under the seqlock of server.c: an odd or changed version differs. */
-static bool stdio_differs(uint32_t *version)
-{
-	struct prongi_stdio_id id;
-	/* acquire: pairs with the releases in follow(). */
-	uint64_t before = atomic_load_explicit(&S->stdio_version, memory_order_acquire);
-
-	*version = (uint32_t)before;
-	id = S->stdio;
-	atomic_thread_fence(memory_order_acquire);
-	if (before & 1 ||
-	    atomic_load_explicit(&S->stdio_version, memory_order_relaxed) != before)
-		return true;
-	return !prongi_os_stdio_same(atomic_load_explicit(&S->pid, memory_order_relaxed), &id);
-}
-
 /* The texts of the wish, into w or only counted. */
 static void put_texts(struct prongi_wish *w, struct text *t, const struct prongi_start *s,
 		      const struct state *state)
@@ -208,7 +192,8 @@ static bool plain(const prong_process_opts *o, const struct state *s)
 	       o->out.kind == PRONG_INHERIT && o->err.kind == PRONG_INHERIT;
 }
 
-bool prongi_start_parcel(struct prong_process *p, const struct prongi_start *s)
+/* Also when the starter's standard streams are not what the server's were at prong_open(). */
+bool prongi_start_parcel(const struct prongi_start *s)
 {
 	const prong_process_opts *o = s->opts;
 
@@ -217,7 +202,8 @@ bool prongi_start_parcel(struct prong_process *p, const struct prongi_start *s)
 	for (int i = 0; i < 3; i++)
 		if (stdio_of(o, i)->kind == PRONG_FD)
 			return true;
-	return stdio_differs(&p->stdio_version);
+	return !prongi_os_stdio_same(atomic_load_explicit(&S->pid, memory_order_relaxed),
+				     &S->stdio);
 }
 
 static size_t rounded(size_t n)
