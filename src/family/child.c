@@ -119,7 +119,7 @@ static void redirect(struct prong_process *p, const struct prongi_wish *w, int i
 
 static void change_dir(struct prong_process *p, const char *path)
 {
-	if (path[0] && chdir(path))
+	if (chdir(path))
 		give_up(p, -errno, "cannot change directory to", path);
 }
 
@@ -184,6 +184,7 @@ static void child_ends(int code)
 	if (prongi_serving)
 		return;
 	prongi_children_end(PRONG_FOREVER);
+	prong_free_at((void **)&prongi_me->block); /* its handle may be gone, and nobody else knows */
 	fflush(NULL);
 	if (code >= 0)
 		_exit(code & 0xff);
@@ -232,13 +233,10 @@ _Noreturn void prongi_child_run(struct prong_process *p)
 	else if (prongi_phase(p->state) != PRONGI_RUNNING)
 		_exit(0); /* the starter has ended meanwhile */
 	leave_ready();
-	if (p->state & PRONGI_ROOT) { /* a nanny's: the guard must look, if the family still lives */
-		if (atomic_load_explicit(&prongi_heap->server.state, memory_order_seq_cst) ==
-		    PRONGI_NO_SERVER)
-			_exit(0);
-		atomic_fetch_add_explicit(&prongi_heap->server.roots, 1, memory_order_release);
-		prongi_ring();
-	}
+	/* seq_cst: pairs with finish() of the guard; a copy must not outlive the family. */
+	if ((p->state & PRONGI_ROOT) &&
+	    atomic_load_explicit(&prongi_heap->server.state, memory_order_seq_cst) == PRONGI_NO_SERVER)
+		_exit(0);
 	exit(run(p));
 }
 

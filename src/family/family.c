@@ -297,10 +297,10 @@ int prong_close(prong_time deadline)
 {
 	int r;
 
-	if (!prongi_heap || !prongi_me)
+	if (!prongi_heap)
 		return 0;
-	if (!(atomic_load_explicit(&prongi_me->state, memory_order_relaxed) & PRONGI_ROOT))
-		return prongi_fail(-EPERM, "close: this process was started by the family");
+	if (!prongi_me || prongi_process_ref(prongi_me) != prongi_heap->server.opener)
+		return prongi_fail(-EPERM, "close: this is not the process that opened the family");
 	r = prongi_enter();
 	if (r)
 		return r;

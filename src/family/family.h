@@ -134,6 +134,9 @@ int prongi_process_claim(struct prong_process **out, uint64_t flags);
 /* Give a record back that never ran. */
 void prongi_process_unclaim(struct prong_process *p);
 
+/* Free what ended processes without a handle have left in the heap.  Return whether there was any. */
+bool prongi_process_sweep(void);
+
 /* Change p's phase from one to another, if it is in that one.  Return whether it was. */
 bool prongi_process_step(struct prong_process *p, enum prongi_phase from, enum prongi_phase to,
 			 int pid);

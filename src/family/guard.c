@@ -22,7 +22,7 @@ static struct {
 	int server;
 	bool parent;			     /* of the server */
 	int fds[PRONGI_WATCHED];	     /* [0]: the server's */
-	struct prong_process *root[PRONGI_WATCHED]; /* from [1] */
+	uint64_t root[PRONGI_WATCHED];	     /* from [1]: refs of their records */
 	int n;
 } me;
 
@@ -143,16 +143,19 @@ static int watched_pid(const struct prong_process *p)
 	return nanny ? nanny : prongi_state_pid(p->state);
 }
 
-static bool watches(const struct prong_process *p)
+static bool watches(uint64_t ref)
 {
 	for (int i = 1; i < me.n; i++)
-		if (me.root[i] == p)
+		if (me.root[i] == ref)
 			return true;
 	return false;
 }
 
+/* A copy whose nanny was killed before it ran never will. */
 static void root_ended(struct prong_process *p)
 {
+	if (p->state & PRONGI_FORKED)
+		prongi_process_refuse(p, -EAGAIN, "process_start: killed before it ran");
 	prongi_process_step(p, PRONGI_RUNNING, PRONGI_DYING, prongi_state_pid(p->state));
 	atomic_fetch_add_explicit(&S->roots, 1, memory_order_release);
 	prongi_ring();
@@ -160,21 +163,23 @@ static void root_ended(struct prong_process *p)
 
 static void watch_root(struct prong_process *p)
 {
+	uint64_t ref = prongi_process_ref(p);
 	int fd;
 
-	if (watches(p) || me.n == PRONGI_WATCHED)
+	if (watches(ref) || me.n == PRONGI_WATCHED)
 		return;
 	fd = prongi_os_pidfd(watched_pid(p));
 	if (fd < 0 && fd != -ESRCH)
 		return; /* it will give up, see prongi_server_watch_me() */
-	prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_state_pid(p->state));
-	prongi_process_wake(p);
+	if (!(p->state & PRONGI_FORKED) &&
+	    prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_state_pid(p->state)))
+		prongi_process_wake(p);
 	if (fd < 0) {
 		root_ended(p);
 		return;
 	}
 	me.fds[me.n] = fd;
-	me.root[me.n++] = p;
+	me.root[me.n++] = ref;
 }
 
 static void find_roots(void)
@@ -185,32 +190,37 @@ static void find_roots(void)
 		struct prong_process *p = &prongi_heap->process[i];
 		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
 
-		/* A nanny's charge says itself when it runs. */
-		if ((v & PRONGI_ROOT) &&
-		    (prongi_phase(v) == PRONGI_RUNNING ||
-		     (prongi_phase(v) == PRONGI_ASKED && !(v & PRONGI_FORKED))))
+		if (!(v & PRONGI_ROOT) || (prongi_phase(v) != PRONGI_ASKED &&
+					   prongi_phase(v) != PRONGI_RUNNING))
+			continue;
+		/* A copy is watched as soon as there is a nanny. */
+		if (!(v & PRONGI_FORKED) ||
+		    atomic_load_explicit(&p->nanny, memory_order_acquire))
 			watch_root(p);
 	}
 }
 
 static void drop_root(int i)
 {
-	struct prong_process *p = me.root[i];
+	struct prong_process *p = prongi_process_by_ref(me.root[i]);
 
 	close(me.fds[i]);
 	me.n--;
 	me.fds[i] = me.fds[me.n];
 	me.root[i] = me.root[me.n];
-	root_ended(p);
+	if (p)
+		root_ended(p);
 }
 
 /* The family lives as long as a root that nobody started. */
 static bool needed(void)
 {
-	for (int i = 1; i < me.n; i++)
-		if (!(atomic_load_explicit(&me.root[i]->state, memory_order_relaxed) &
-		      PRONGI_FORKED))
+	for (int i = 1; i < me.n; i++) {
+		const struct prong_process *p = prongi_process_by_ref(me.root[i]);
+
+		if (p && !(p->state & PRONGI_FORKED))
 			return true;
+	}
 	return false;
 }
 
@@ -352,6 +362,7 @@ int prongi_server_open(void)
 	close(ends[0]);
 	if (r)
 		return prongi_fail(r, "open: cannot fork the server: %s", strerror(-r));
+	S->opener = prongi_process_ref(prongi_me);
 	return prongi_server_watch_me();
 }
 

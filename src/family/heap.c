@@ -405,8 +405,10 @@ static int start(void **where, const char *what)
 static void *allocate(prongi_word *where, size_t size, bool zero)
 {
 	uint64_t fresh = fresh_now();
-	struct block *b = block_size(size) ? obtain(block_size(size)) : NULL;
+	struct block *b;
 
+	size += !size;
+	b = block_size(size) ? obtain(block_size(size)) : NULL;
 	if (!b)
 		return NULL;
 	fill(b, NULL, 0, zero, fresh);
@@ -424,12 +426,13 @@ int prong_alloc_to(void **where, size_t size)
 
 	if (r)
 		return r;
-	prongi_begin(&H->lock);
-	if (prongi_get((prongi_word *)where))
-		r = -EEXIST;
-	else if (!allocate((prongi_word *)where, size, true))
-		r = -ENOMEM;
-	prongi_end(&H->lock);
+	do {
+		prongi_begin(&H->lock);
+		r = prongi_get((prongi_word *)where)		       ? -EEXIST
+		    : allocate((prongi_word *)where, size, true) ? 0
+								 : -ENOMEM;
+		prongi_end(&H->lock);
+	} while (r == -ENOMEM && prongi_process_sweep());
 	if (r == -EEXIST)
 		return prongi_fail(r, "alloc_to: there is a pointer at %p already", (void *)where);
 	return r ? full(size, "alloc_to") : 0;
@@ -466,8 +469,10 @@ int prong_free_at(void **where)
 static void *resize(prongi_word *where, void *p, size_t size, const char *what)
 {
 	struct block *b = block_of(p, what), *to = b;
-	uint64_t want = block_size(size), have = size_of(b), fresh = fresh_now();
+	uint64_t want, have = size_of(b), fresh = fresh_now();
 
+	size += !size;
+	want = block_size(size);
 	if (!want)
 		return NULL;
 	if (want <= have) {
@@ -510,9 +515,11 @@ static void *alloc(size_t size, bool zero, const char *what)
 
 	if (prongi_enter())
 		return NULL;
-	prongi_begin(&H->lock);
-	p = allocate(NULL, size, zero);
-	prongi_end(&H->lock);
+	do {
+		prongi_begin(&H->lock);
+		p = allocate(NULL, size, zero);
+		prongi_end(&H->lock);
+	} while (!p && prongi_process_sweep());
 	if (!p)
 		full(size, what);
 	return p;

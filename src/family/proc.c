@@ -155,6 +155,25 @@ void prongi_process_unclaim(struct prong_process *p)
 		prongi_process_wake(p); /* a ready child may wait for it */
 }
 
+bool prongi_process_sweep(void)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+	bool found = false;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct prong_process *p = &prongi_heap->process[i];
+		uint64_t v = state_of(p);
+
+		if (prongi_phase(v) != PRONGI_FREE || !p->block ||
+		    !step(p, v, prongi_state_with(v, PRONGI_BEING, prongi_os_pid())))
+			continue;
+		found |= p->block != 0;
+		prong_free_at((void **)&p->block);
+		prongi_process_unclaim(p);
+	}
+	return found;
+}
+
 struct prong_process *prongi_process_of(int pid)
 {
 	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);

@@ -203,6 +203,7 @@ struct prongi_server {
 						     starter, cleared by the server before it looks */
 	_Atomic uint64_t started, deaths;
 	int64_t exit_ms;
+	uint64_t opener;	   /* the root that may close.  Itself, when it has opened */
 	unsigned char address[16]; /* of the server's listener.  The server, before UP */
 	struct prongi_creds creds; /* what it may.  The server, before UP */
 	struct prongi_manner manner;

@@ -62,6 +62,14 @@ static void read_caps(struct prongi_creds *c)
 	c->caps[0] = data[0].effective | (uint64_t)data[1].effective << 32;
 	c->caps[1] = data[0].permitted | (uint64_t)data[1].permitted << 32;
 	c->caps[2] = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
+	for (int cap = 0, r; cap < 64; cap++) {
+		r = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+		if (r < 0)
+			break;
+		c->caps[3] |= (uint64_t)r << cap;
+		if (c->caps[2] && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) == 1)
+			c->caps[4] |= (uint64_t)1 << cap;
+	}
 }
 
 /* The number in a link such as "net:[4026531840]".  Reading the link costs a third of following it. */
@@ -95,6 +103,7 @@ static void read_places(struct prongi_creds *c)
 	static const char *const names[] = {
 		"/proc/thread-self/ns/net", "/proc/thread-self/ns/pid_for_children",
 		"/proc/thread-self/ns/ipc", "/proc/thread-self/ns/uts",
+		"/proc/thread-self/ns/cgroup", "/proc/thread-self/ns/time_for_children",
 	};
 
 	read_root(c);

@@ -92,7 +92,10 @@ static _Noreturn void nanny(struct prong_process *p, const int *fds, int n)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigaction(SIGCHLD, &usual, &starters);
+	/* release: pairs with the acquire in the guard, which is to watch from before there is a copy. */
 	atomic_store_explicit(&p->nanny, me, memory_order_release);
+	atomic_fetch_add_explicit(&prongi_heap->server.roots, 1, memory_order_release);
+	prongi_ring();
 	pid = prongi_os_fork();
 	if (pid == 0) {
 		sigaction(SIGCHLD, &starters, NULL);
@@ -151,7 +154,7 @@ int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
 		prongi_process_refuse(p, pid, "process_start: fork");
 	r = prongi_start_finish(out, p);
 	if (r && pid > 0)
-		remember(pid);
+		prongi_os_reap_quiet(pid, true); /* it has nothing left to wait for */
 	else if (r == 0)
 		atomic_fetch_add_explicit(&prongi_heap->server.started, 1, memory_order_relaxed);
 	return r;
