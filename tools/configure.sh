@@ -30,8 +30,10 @@ esac
 test -z "$san" || set -- "$@" -Db_lundef=false
 set -- "$@" -Doptimization="$opt" -Dwerror="${WERROR:-false}" -Dprefix="${PREFIX:-/usr/local}"
 
+# meson configure makes ninja configure anew, even when nothing has changed.
 if test -f "$name/build.ninja"; then
-	meson configure "$name" "$@"
+	test "$(cat "$name/options" 2>/dev/null)" = "$*" || meson configure "$name" "$@"
+	echo "$*" >"$name/options"
 	exit 0
 fi
 log=$(mktemp)
@@ -41,3 +43,4 @@ if ! CC=$cc meson setup "$name" -Ddebug=true "$@" >"$log" 2>&1; then
 	rm -rf "$name"
 	exit 1
 fi
+echo "$*" >"$name/options"
