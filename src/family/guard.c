@@ -127,7 +127,8 @@ static void server_ended(void)
 {
 	me.server = 0;
 	end_server();
-	if (atomic_load_explicit(&S->state, memory_order_acquire) == PRONGI_SERVER_QUITS)
+	/* It quit, or never came up, and its opener is to be told so. */
+	if (atomic_load_explicit(&S->state, memory_order_acquire) != PRONGI_SERVER_UP)
 		finish();
 	while (fork_server(-1))
 		prong_sleep(prong_in_ms(100)); /* no process or memory left: wait for better times */
@@ -275,10 +276,13 @@ _Noreturn void prongi_guard(int server, int up)
 		}
 		_exit(1);
 	}
-	if (up >= 0)
-		close(up);
 	drop_stdio();
 	for (;;) {
+		/* Kept until then: for the opener, the end of the pipe is that of both of us. */
+		if (up >= 0 && atomic_load_explicit(&S->state, memory_order_relaxed) != PRONGI_NO_SERVER) {
+			close(up);
+			up = -1;
+		}
 		find_roots();
 		if (!needed())
 			finish();

@@ -380,6 +380,11 @@ static void take_over(void)
 
 		if (v & PRONGI_ROOT)
 			continue;
+		if (prongi_phase(v) == PRONGI_BEING) {
+			/* seq_cst: as in record_of(): it may have taken a ready child. */
+			atomic_store_explicit(&p->lost, 1, memory_order_seq_cst);
+			v = atomic_load_explicit(&p->state, memory_order_seq_cst);
+		}
 		if (prongi_phase(v) == PRONGI_RUNNING || prongi_phase(v) == PRONGI_DYING) {
 			prongi_process_note_end(p, NULL, true);
 			prongi_process_dies(p);
@@ -392,23 +397,43 @@ static void take_over(void)
 	me.roots = atomic_load_explicit(&S->roots, memory_order_relaxed) - 1;
 }
 
+/* Store what is new only where it differs: starters read these at any time, and a successor finds
+   them as its predecessor did. */
+static void publish(void *to, const void *from, size_t size)
+{
+	if (memcmp(to, from, size))
+		memcpy(to, from, size);
+}
+
+static int describe(void)
+{
+	struct prongi_manner manner;
+	struct prongi_stdio_id stdio;
+	struct prongi_creds creds;
+	char cwd[sizeof S->cwd] = "";
+	int r = prongi_os_creds(&creds);
+
+	if (r)
+		return r;
+	prongi_os_manner(&manner);
+	prongi_os_stdio_id(&stdio);
+	if (!getcwd(cwd, sizeof cwd) || cwd[0] != '/')
+		cwd[0] = '\0';
+	publish(&S->creds, &creds, sizeof creds);
+	publish(&S->manner, &manner, sizeof manner);
+	publish(&S->stdio, &stdio, sizeof stdio);
+	publish(S->cwd, cwd, strlen(cwd) + 1);
+	return 0;
+}
+
 static int prepare(int guard)
 {
-	int r;
-
 	me.guard = guard;
 	me.ref = prongi_os_private(PIDS * sizeof *me.ref);
 	me.listener = prongi_os_listen(S->address);
 	if (!me.ref || me.listener < 0)
 		return me.ref ? me.listener : -ENOMEM;
-	r = prongi_os_creds(&S->creds);
-	if (r)
-		return r;
-	prongi_os_manner(&S->manner);
-	prongi_os_stdio_id(&S->stdio);
-	if (!getcwd(S->cwd, sizeof S->cwd) || S->cwd[0] != '/')
-		S->cwd[0] = '\0';
-	return 0;
+	return describe();
 }
 
 /* Tell the opener, if there is one, that the server is up, or why not. */
