@@ -320,7 +320,7 @@ static void mind_roots(void)
 
 		if (!(v & PRONGI_ROOT))
 			continue;
-		newcomer |= prongi_phase(v) == PRONGI_ASKED;
+		newcomer |= prongi_phase(v) == PRONGI_ASKED || (v & PRONGI_FORKED);
 		if (prongi_phase(v) == PRONGI_DYING) {
 			/* Its nanny may be gone before it: it dies with it, but not at once. */
 			while ((v & PRONGI_FORKED) && !prongi_os_ended(prongi_state_pid(v)))
