@@ -184,7 +184,8 @@ static void child_ends(int code)
 	if (prongi_serving)
 		return;
 	prongi_children_end(PRONG_FOREVER);
-	prong_free_at((void **)&prongi_me->block); /* its handle may be gone, and nobody else knows */
+	if (prongi_me->block)
+		prong_free_at((void **)&prongi_me->block); /* its handle may be gone, and nobody else knows */
 	fflush(NULL);
 	if (code >= 0)
 		_exit(code & 0xff);
@@ -214,16 +215,43 @@ static void leave_ready(void)
 	}
 }
 
-/* The process is what p says; from here on it is a member like others. */
-_Noreturn void prongi_child_run(struct prong_process *p)
+/* Have the pages that every child soon writes: after a fork each is a fault, and better taken while
+   nobody waits. */
+static void touch(void)
 {
-	int r = prongi_os_at_exit(child_ends);
+	volatile char stack[16384];
+
+	for (size_t i = 0; i < sizeof stack; i += 1024)
+		stack[i] = 0;
+	prongi_os_heap_commit(prongi_heap, offsetof(struct prongi_family, process[16]));
+	prongi_os_heap_commit(prongi_heap->slot, sizeof(struct prongi_slot) * 16);
+}
+
+void prongi_child_prepare(int parent)
+{
+	if (prongi_os_die_with(parent, SIGKILL))
+		_exit(0);
+	prongi_os_heap_inherit(prongi_heap, prongi_heap->size, false);
+	prongi_forget();
+	if (prongi_os_at_exit(child_ends))
+		_exit(0);
+}
+
+void prongi_child_wait_ready(void)
+{
+	prongi_signals_restore();
+	close_others(NULL);
+	touch();
+}
+
+/* The process is what p says; from here on it is a member like others. */
+static _Noreturn void live(struct prong_process *p)
+{
+	int r;
 
 	prongi_serving = false;
-	prongi_forget();
 	prongi_me = p;
-	if (r == 0)
-		r = prongi_enter();
+	r = prongi_enter();
 	if (r)
 		give_up(p, r, "no slot for one more thread", "");
 	prongi_os_set_title(p->name);
@@ -240,27 +268,19 @@ _Noreturn void prongi_child_run(struct prong_process *p)
 	exit(run(p));
 }
 
-_Noreturn void prongi_child(struct prong_process *p, uint64_t ref, int server, const int *fds, int n)
+_Noreturn void prongi_child(struct prong_process *p, uint64_t ref, const int *fds, int n)
 {
-	if (prongi_os_die_with(server, SIGKILL))
-		_exit(0);
-	prongi_os_heap_inherit(prongi_heap, prongi_heap->size, false);
-	prongi_signals_restore();
 	if (prongi_process_ref(p) != ref)
 		_exit(0);
 	umask((mode_t)p->umask);
 	if (p->wish)
 		take_over(p, p->wish, fds, n);
-	else
-		close_others(NULL);
-	prongi_child_run(p);
+	live(p);
 }
 
 _Noreturn void prongi_child_forked(struct prong_process *p, int nanny, const int *fds, int n)
 {
-	if (prongi_os_die_with(nanny, SIGKILL))
-		_exit(0);
-	prongi_os_heap_inherit(prongi_heap, prongi_heap->size, false);
+	prongi_child_prepare(nanny);
 	take_over(p, p->wish, fds, n);
-	prongi_child_run(p);
+	live(p);
 }

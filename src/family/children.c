@@ -2,6 +2,7 @@
 #include "family/family.h"
 #include <signal.h>
 
+#define SPINS	 1000 /* some 30 us */
 #define SLICE_MS 250 /* how long a wait trusts that there is a server */
 
 static enum prongi_phase phase_of(const struct prong_process *p)
@@ -31,11 +32,20 @@ static bool ended_but_unsaid(const struct prong_process *p)
 	return prongi_phase(v) == PRONGI_RUNNING && prongi_os_ended(prongi_state_pid(v));
 }
 
+/* The server is at it, and will be done sooner than a sleep would cost. */
+static void watch_dying(const struct prong_process *p)
+{
+	for (int i = 0; i < SPINS && prongi_spins && phase_of(p) == PRONGI_DYING; i++)
+		prongi_os_pause();
+}
+
 /* Sleep until p's state changes, the server's death could have gone unseen, or the deadline. */
 static void sleep_on(struct prong_process *p, prong_time deadline)
 {
-	uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+	uint64_t v;
 
+	watch_dying(p);
+	v = atomic_load_explicit(&p->state, memory_order_acquire);
 	if (over(prongi_phase(v)))
 		return;
 	if (prongi_os_wait(prongi_low(&p->state), (uint32_t)v,

@@ -201,16 +201,18 @@ void prongi_server_lost(void);
 
 /* --- children (child.c, children.c) ---------------------------------------------------------------- */
 
-/* The life of a new process, forked by server, with the n descriptors of its parcel; unless p is no
-   longer what ref names. */
-_Noreturn void prongi_child(struct prong_process *p, uint64_t ref, int server, const int *fds,
-			    int n);
+/* The first steps of a new process: to die with its parent, and to be nobody yet. */
+void prongi_child_prepare(int parent);
 
-/* The same for a copy of the starter, forked by a nanny. */
+/* What a child of the server can do before it knows what it will be. */
+void prongi_child_wait_ready(void);
+
+/* The life of a new process of the server, prepared, with the n descriptors of its parcel; unless p is
+   no longer what ref names. */
+_Noreturn void prongi_child(struct prong_process *p, uint64_t ref, const int *fds, int n);
+
+/* The same for a copy of the starter, forked by a nanny; prepares itself. */
 _Noreturn void prongi_child_forked(struct prong_process *p, int nanny, const int *fds, int n);
-
-/* Be the process that p says, run its function and end: also of a child of PRONG_FORK. */
-_Noreturn void prongi_child_run(struct prong_process *p);
 
 /* What server and guard do to signals, and a child undoes. */
 void prongi_signals_serve(void (*on_child)(int));

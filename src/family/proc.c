@@ -261,7 +261,8 @@ void prongi_process_dies(struct prong_process *p)
 {
 	int pid = prongi_state_pid(state_of(p));
 
-	prongi_process_step(p, PRONGI_RUNNING, PRONGI_DYING, pid);
+	if (prongi_process_step(p, PRONGI_RUNNING, PRONGI_DYING, pid))
+		prongi_process_wake(p); /* a joiner on its way here loses no time while we repair */
 	prongi_repair_process(prongi_process_index(p));
 	if (pid)
 		unclaim_of(pid);
@@ -281,6 +282,8 @@ void prongi_process_gone(struct prong_process *p)
 
 void prongi_process_refuse(struct prong_process *p, int error, const char *detail)
 {
+	if (prongi_phase(state_of(p)) != PRONGI_ASKED)
+		return; /* somebody else was first, with better words */
 	p->error = error;
 	strncpy(p->detail, detail, sizeof p->detail - 1);
 	p->detail[sizeof p->detail - 1] = '\0';

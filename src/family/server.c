@@ -69,8 +69,13 @@ static void launch(struct prong_process *p, const int *fds, int n)
 	uint64_t ref = prongi_process_ref(p);
 	int server = prongi_os_pid(), pid = prongi_os_fork();
 
-	if (pid == 0)
-		prongi_child(p, ref, server, fds, n);
+	if (pid == 0) {
+		prongi_child_prepare(server);
+		prongi_signals_restore();
+		if (!p->wish)
+			prongi_os_close_from(3, NULL, 0);
+		prongi_child(p, ref, fds, n);
+	}
 	if (pid < 0) {
 		prongi_process_refuse(p, pid, "process_start: fork");
 		return;
@@ -128,13 +133,13 @@ static void await_starter(struct prong_process *p, uint64_t ref)
 	}
 }
 
-static _Noreturn void be_taken(struct prong_process *p, int server)
+static _Noreturn void be_taken(struct prong_process *p)
 {
 	uint64_t ref = prongi_process_ref(p);
 
 	await_starter(p, ref);
 	if (prongi_phase(p->state) == PRONGI_ASKED || prongi_phase(p->state) == PRONGI_RUNNING)
-		prongi_child(p, ref, server, NULL, 0);
+		prongi_child(p, ref, NULL, 0);
 	_exit(0);
 }
 
@@ -144,8 +149,8 @@ static _Noreturn void be_ready(int k, int server)
 {
 	int pid = prongi_os_pid();
 
-	if (prongi_os_die_with(server, SIGKILL))
-		_exit(0);
+	prongi_child_prepare(server);
+	prongi_child_wait_ready();
 	prongi_os_set_title("prong-ready");
 	for (;;) {
 		/* acquire: pairs with the starter's CAS; whose it is can be read. */
@@ -155,7 +160,7 @@ static _Noreturn void be_ready(int k, int server)
 			struct prong_process *p = taken_by(v);
 
 			if (p)
-				be_taken(p, server);
+				be_taken(p);
 			_exit(0);
 		}
 		prongi_os_wait(prongi_low(&S->ready[k]), (uint32_t)v, PRONG_FOREVER, true);
@@ -171,23 +176,29 @@ static void wake_taken(void)
 			prongi_os_wake(prongi_low(&S->ready[k]), 1, true);
 }
 
-static void refill(void)
+/* Return whether one was missing. */
+static bool refill(void)
 {
+	bool missing = false;
+
 	for (int k = 0; k < PRONGI_READY; k++) {
 		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_relaxed);
 		int server = prongi_os_pid(), pid;
 
 		if ((v & 3) != PRONGI_READY_NONE)
 			continue;
+		prongi_os_yield(); /* whoever we woke may be waiting for this processor */
 		pid = prongi_os_fork();
 		if (pid == 0)
 			be_ready(k, server);
 		if (pid <= 0)
 			continue;
+		missing = true;
 		me.ref[pid] = READY;
 		/* release: pairs with the starter's CAS, which must see a real child. */
 		atomic_store_explicit(&S->ready[k], prongi_ready_waits(pid), memory_order_release);
 	}
+	return missing;
 }
 
 /* --- parcels ------------------------------------------------------------------------------------ */
@@ -478,9 +489,12 @@ _Noreturn void prongi_serve(int guard, int up)
 		mind_roots();
 		mind_guard();
 		wake_taken();
-		refill();
 		if (atomic_load_explicit(&S->state, memory_order_relaxed) == PRONGI_SERVER_QUITS)
 			quit();
+		/* After a fork one more round, so that the faults on our own pages come now and not
+		   with the next death. */
+		if (refill())
+			continue;
 		if (!me.swept)
 			me.swept = !prongi_os_kill_strangers(known);
 		prongi_os_wait_or_signal(&S->doorbell, seen);

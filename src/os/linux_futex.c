@@ -4,6 +4,7 @@
 #include "os/os.h"
 #include <errno.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +48,11 @@ int prongi_os_wake(_Atomic uint32_t *word, int n, bool shared)
 
 	errno = saved;
 	return r < 0 ? 0 : (int)r;
+}
+
+void prongi_os_yield(void)
+{
+	sched_yield();
 }
 
 int64_t prongi_os_now(void)

@@ -62,6 +62,8 @@ static void read_caps(struct prongi_creds *c)
 	c->caps[0] = data[0].effective | (uint64_t)data[1].effective << 32;
 	c->caps[1] = data[0].permitted | (uint64_t)data[1].permitted << 32;
 	c->caps[2] = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
+	if (!(c->caps[1] >> CAP_SETPCAP & 1)) /* then the rest cannot have changed */
+		return;
 	for (int cap = 0, r; cap < 64; cap++) {
 		r = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
 		if (r < 0)

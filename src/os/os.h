@@ -25,6 +25,9 @@ void prongi_os_wait_or_signal(_Atomic uint32_t *word, uint32_t seen);
 /* Wake up to n waiters of word; return how many there were.  In signal handlers too. */
 int prongi_os_wake(_Atomic uint32_t *word, int n, bool shared);
 
+/* Let others run on this processor first. */
+void prongi_os_yield(void);
+
 /* Nanoseconds of a clock that never jumps. */
 int64_t prongi_os_now(void);
 

@@ -214,7 +214,9 @@ static int submit(struct prong_process *p, const struct prongi_start *s, int pid
 		ask(p);
 	else
 		r = send_parcel(p, s);
-	return r && take_back(p) ? withdraw(p, r == -ECONNREFUSED ? -ECONNRESET : r) : 0;
+	if (r == -ECONNREFUSED || r == -EPIPE) /* by a server that was just killed */
+		r = -ECONNRESET;
+	return r && take_back(p) ? withdraw(p, r) : 0;
 }
 
 /* -ECONNRESET: the server was lost meanwhile, try again. */
