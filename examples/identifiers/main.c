@@ -1,6 +1,6 @@
 /* Counts the C identifiers in all files below a directory and prints the twenty commonest: in one
    piece, with threads, or with processes, any of which may be killed.
-   cc -std=c11 -D_DEFAULT_SOURCE identifiers/?*.c $(pkg-config --cflags --libs prong) -o identifiers
+   cc -std=c11 -D_DEFAULT_SOURCE *.c $(pkg-config --cflags --libs prong) -o identifiers
 
    In reading order: main.c, run.c (who works), job.c (who works at what), work.c (at one batch of
    files), total.c (the counts of all), and, of no interest for prong: files.c, scan.c, words.c,

@@ -8,9 +8,10 @@
 #include "../must.h"
 #include "run.h"
 
-/* Files that kill whoever reads them would keep us busy for ever. */
+/* What kills whoever does it would keep us busy for ever. */
 enum {
-	MAX_DEATHS = 5
+	MAX_DEATHS = 5, /* over one batch */
+	MAX_REPLACED = 1000
 };
 
 struct worker {
@@ -135,8 +136,10 @@ void run_processes(struct job *j, const struct plan *plan)
 			ends[i].fd = -1; /* poll passes it over */
 			if (bury(j, &workers[i]))
 				alive--;
-			else
+			else if (number < plan->workers + MAX_REPLACED)
 				ends[i].fd = start_worker(&workers[i], j, ++number);
+			else
+				errx(1, "%d workers died: giving up", MAX_REPLACED);
 		}
 	}
 	if (kill_one)

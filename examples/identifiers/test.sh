@@ -194,7 +194,10 @@ test_usage() {
 		kill -INT -$pid || fail "$kind: ended before Ctrl-C"
 		wait $pid
 		test $? -eq 130 || fail "$kind: not ended by Ctrl-C"
-		sleep 0.1
+		for _ in 1 2 3 4 5 6 7 8 9; do
+			test -z "$(session $pid)" && break
+			sleep 0.1
+		done
 		test -z "$(session $pid)" || fail "$kind: left behind: $(session $pid)"
 	done
 }
