@@ -23,7 +23,8 @@ static void must(int r, const char *what)
 }
 
 enum {
-	PARTS = 10
+	PARTS = 10,
+	PLACES = 31
 };
 
 /* --- alone ------------------------------------------------------------------------------------ */
@@ -60,13 +61,23 @@ static void time_pairs(const struct bench_lock *lock, void *at, struct bench_out
 	bench_push_median(out, 0, ns, PARTS);
 }
 
+/* Another place in each run, for a lock may happen to lie where its cache line and another hot one
+   evict each other. */
+static void *place_in(char (*place)[128])
+{
+	static unsigned turn;
+
+	return place ? place[turn++ % PLACES] : NULL;
+}
+
 static void run_alone(const void *arg, struct bench_out *out)
 {
 	const struct alone *a = arg;
-	static alignas(128) char own[128];
+	static alignas(128) char own[PLACES][128];
+	char(*in_heap)[128] = a->heap ? prong_alloc(sizeof(own)) : NULL;
+	void *at = place_in(a->heap ? in_heap : own);
 	_Atomic uint32_t leave = 0;
 	pthread_t second;
-	void *at = a->heap ? prong_alloc(sizeof(own)) : own;
 
 	if (!at || pthread_create(&second, NULL, stay, &leave) != 0)
 		errx(1, "no memory or no thread for a lock");
@@ -77,8 +88,7 @@ static void run_alone(const void *arg, struct bench_out *out)
 	atomic_store_explicit(&leave, 1, memory_order_release);
 	bench_futex_wake(&leave);
 	pthread_join(second, NULL);
-	if (a->heap)
-		prong_free(at);
+	prong_free(in_heap);
 }
 
 /* --- a fight ---------------------------------------------------------------------------------- */
