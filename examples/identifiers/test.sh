@@ -190,11 +190,15 @@ test_usage() {
 	for kind in sequential threads processes; do
 		env --default-signal=INT setsid "$program" /usr --on $kind >out 2>err &
 		pid=$!
-		sleep 0.3
+		for _ in {1..100}; do
+			test -n "$(session $pid)" && break
+			sleep 0.1
+		done
+		sleep 0.2
 		kill -INT -$pid || fail "$kind: ended before Ctrl-C"
 		wait $pid
 		test $? -eq 130 || fail "$kind: not ended by Ctrl-C"
-		for _ in 1 2 3 4 5 6 7 8 9; do
+		for _ in {1..100}; do
 			test -z "$(session $pid)" && break
 			sleep 0.1
 		done
