@@ -19,10 +19,9 @@
 #define WATCH_TRIES 100 /* of 50 ms */
 
 static struct {
-	int server;
-	bool parent;			     /* of the server */
-	int fds[PRONGI_WATCHED];	     /* [0]: the server's */
-	uint64_t root[PRONGI_WATCHED];	     /* from [1]: refs of their records */
+	bool parent;			       /* of the server */
+	struct prongi_watched w[PRONGI_WATCHED]; /* [0]: the server */
+	uint64_t root[PRONGI_WATCHED];	       /* from [1]: refs of their records */
 	int n;
 } me;
 
@@ -74,14 +73,19 @@ static void await_members(void)
 	}
 }
 
+static void unwatch(int i)
+{
+	if (me.w[i].pid && me.w[i].fd >= 0)
+		close(me.w[i].fd);
+	me.w[i].pid = 0;
+}
+
 static void end_server(void)
 {
 	end_orphans();
 	if (!me.parent)
 		await_members();
-	if (me.fds[0] >= 0)
-		close(me.fds[0]);
-	me.fds[0] = -1;
+	unwatch(0);
 }
 
 /* Copies of their starters die with them; but they are not the server's children. */
@@ -97,8 +101,8 @@ static void end_copies(void)
 
 static _Noreturn void finish(void)
 {
-	if (me.server)
-		kill(me.server, SIGKILL);
+	if (me.w[0].pid)
+		kill(me.w[0].pid, SIGKILL);
 	end_server();
 	/* seq_cst: pairs with the look of a copy that begins to run: it sees this, or we see it. */
 	atomic_store_explicit(&S->state, PRONGI_NO_SERVER, memory_order_seq_cst);
@@ -116,16 +120,13 @@ static int fork_server(int up)
 		prongi_serve(guard, up);
 	if (pid < 0)
 		return pid;
-	me.server = pid;
 	me.parent = true;
-	me.fds[0] = prongi_os_pidfd(pid);
-	return me.fds[0] < 0 ? me.fds[0] : 0;
+	return prongi_os_watch_begin(&me.w[0], pid);
 }
 
 /* The server has ended: because it was told to, or there must be another. */
 static void server_ended(void)
 {
-	me.server = 0;
 	end_server();
 	/* It quit, or never came up, and its opener is to be told so. */
 	if (atomic_load_explicit(&S->state, memory_order_acquire) != PRONGI_SERVER_UP)
@@ -165,22 +166,20 @@ static void root_ended(struct prong_process *p)
 static void watch_root(struct prong_process *p)
 {
 	uint64_t ref = prongi_process_ref(p);
-	int fd;
+	int r;
 
 	if (watches(ref) || me.n == PRONGI_WATCHED)
 		return;
-	fd = prongi_os_pidfd(watched_pid(p));
-	if (fd < 0 && fd != -ESRCH)
+	r = prongi_os_watch_begin(&me.w[me.n], watched_pid(p));
+	if (r && r != -ESRCH)
 		return; /* it will give up, see prongi_server_watch_me() */
 	if (!(p->state & PRONGI_FORKED) &&
 	    prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_state_pid(p->state)))
 		prongi_process_wake(p);
-	if (fd < 0) {
+	if (r)
 		root_ended(p);
-		return;
-	}
-	me.fds[me.n] = fd;
-	me.root[me.n++] = ref;
+	else
+		me.root[me.n++] = ref;
 }
 
 static void find_roots(void)
@@ -205,9 +204,9 @@ static void drop_root(int i)
 {
 	struct prong_process *p = prongi_process_by_ref(me.root[i]);
 
-	close(me.fds[i]);
+	unwatch(i);
 	me.n--;
-	me.fds[i] = me.fds[me.n];
+	me.w[i] = me.w[me.n];
 	me.root[i] = me.root[me.n];
 	if (p)
 		root_ended(p);
@@ -242,18 +241,14 @@ static void drop_stdio(void)
 
 static void look(void)
 {
-	static bool ended[PRONGI_WATCHED];
-
-	for (int i = 0; i < me.n; i++)
-		ended[i] = false;
-	prongi_os_watch(me.fds, ended, me.n);
+	prongi_os_watch(me.w, me.n);
 	/* Roots first: when all are gone there is no need for a new server. */
 	for (int i = me.n - 1; i > 0; i--)
-		if (ended[i])
+		if (me.w[i].ended)
 			drop_root(i);
 	if (!needed())
 		finish();
-	if (ended[0])
+	if (me.w[0].ended)
 		server_ended();
 }
 
@@ -266,8 +261,8 @@ _Noreturn void prongi_guard(int server, int up)
 	prongi_os_adopt_orphans();
 	prongi_os_close_from(3, &up, up >= 0);
 	me.n = 1;
-	me.server = server;
-	me.fds[0] = server ? prongi_os_pidfd(server) : -1;
+	if (server && prongi_os_watch_begin(&me.w[0], server))
+		_exit(1); /* it has ended, or there is no descriptor: it will make another guard */
 	atomic_store_explicit(&S->guard, prongi_os_pid(), memory_order_relaxed);
 	if (!server)
 		r = fork_server(up);

@@ -159,6 +159,24 @@ int prongi_os_signal(int pid, int sig, bool (*check)(const void *), const void *
 	return r;
 }
 
+/* Without pidfds: it is gone, or a zombie.  Its name in the line may hold anything but ends in ')'. */
+static bool ended_by_proc(int pid)
+{
+	char path[32], text[512], *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return kill(pid, 0) < 0 && errno == ESRCH;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	p = strrchr(text, ')');
+	return p && p[1] && (p[2] == 'Z' || p[2] == 'X');
+}
+
 bool prongi_os_ended(int pid)
 {
 	int fd = prongi_os_pidfd(pid);
@@ -166,7 +184,7 @@ bool prongi_os_ended(int pid)
 	bool ended;
 
 	if (fd < 0)
-		return fd == -ESRCH || (kill(pid, 0) < 0 && errno == ESRCH);
+		return fd == -ESRCH || ended_by_proc(pid);
 	ended = poll(&p, 1, 0) == 1;
 	close(fd);
 	return ended;

@@ -1,23 +1,42 @@
-/* Waiting for the end of processes that are not our children. */
+/* Waiting for the end of processes that are not our children: by pidfds, which Linux has since 5.3.
+   Where they are missing or refused (valgrind, a seccomp filter) it is looked every few moments. */
 #define _GNU_SOURCE
 #include "os/os.h"
+#include <errno.h>
 #include <poll.h>
+#include <string.h>
+#include <time.h>
 
-#define MOST PRONGI_WATCHED
+#define LOOK_MS 10
 
-void prongi_os_watch(const int *pidfds, bool *ended, int n)
+int prongi_os_watch_begin(struct prongi_watched *w, int pid)
 {
-	static struct pollfd p[MOST];
+	int fd = prongi_os_pidfd(pid);
+
+	if (fd < 0 && fd != -ENOSYS && fd != -EPERM)
+		return fd;
+	*w = (struct prongi_watched){ pid, fd < 0 ? -1 : fd, false };
+	return 0;
+}
+
+void prongi_os_watch(struct prongi_watched *w, int n)
+{
+	static struct pollfd p[PRONGI_WATCHED];
+	struct timespec look = { 0, LOOK_MS * 1000000 };
+	bool blind = false;
 	sigset_t all_but_one;
 
 	sigfillset(&all_but_one);
 	sigdelset(&all_but_one, SIGCHLD);
-	for (int i = 0; i < n && i < MOST; i++)
-		p[i] = (struct pollfd){ .fd = pidfds[i], .events = POLLIN };
+	for (int i = 0; i < n; i++) {
+		p[i] = (struct pollfd){ .fd = w[i].pid ? w[i].fd : -1, .events = POLLIN };
+		blind |= w[i].pid && w[i].fd < 0;
+	}
 	/* SIGCHLD, the knock at the guard's door, is blocked but here: one that came before is not
 	   slept through. */
-	if (ppoll(p, (nfds_t)(n < MOST ? n : MOST), NULL, &all_but_one) <= 0)
-		n = 0;
-	for (int i = 0; i < n && i < MOST; i++)
-		ended[i] = p[i].revents != 0;
+	if (ppoll(p, (nfds_t)n, blind ? &look : NULL, &all_but_one) < 0)
+		memset(p, 0, sizeof *p * (size_t)n);
+	for (int i = 0; i < n; i++)
+		w[i].ended = w[i].pid && (w[i].fd < 0 ? prongi_os_ended(w[i].pid)
+						      : p[i].revents != 0);
 }

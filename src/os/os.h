@@ -197,7 +197,16 @@ int prongi_os_receive_fds(int listener, uint64_t *word, int *fds, int *pid);
 
 #define PRONGI_WATCHED 1024
 
-/* Block until one of the n processes behind pidfds has ended, or SIGCHLD arrives.  ended[i] tells. */
-void prongi_os_watch(const int *pidfds, bool *ended, int n);
+/* A process that is watched: its number, 0 for none, and its pidfd, -1 where there is no such thing. */
+struct prongi_watched {
+	int pid, fd;
+	bool ended;
+};
+
+/* Begin to watch process pid.  -ESRCH: it has ended; -EMFILE, -ENFILE, -ENOMEM. */
+int prongi_os_watch_begin(struct prongi_watched *w, int pid);
+
+/* Block until one of the n has ended, or SIGCHLD arrives; say in each whether it has. */
+void prongi_os_watch(struct prongi_watched *w, int n);
 
 #endif
