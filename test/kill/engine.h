@@ -1,0 +1,177 @@
+/* The engine's parts of each other: traces, trials, rows. */
+#ifndef KILL_ENGINE_H
+#define KILL_ENGINE_H
+
+#include "kill.h"
+#include "trace.h"
+#include <stdio.h>
+
+#define KILL_DEPTH 3 /* the victim, its repairer, that one's successor */
+#define KILL_NAPS  8
+
+struct options {
+	bool shortly; /* a sample, for every day */
+	bool all;     /* no sample at all */
+	bool step;    /* reach each point a second time, by single steps, and compare */
+	bool verbose;
+	bool wait;    /* stop where something is stuck, for a debugger */
+	unsigned seed; /* of the sample */
+	int limit;    /* leave a row after so many bad points; 0: go on */
+	int mutant;   /* what to break in the library */
+};
+extern struct options options;
+
+/* A point: a process about to execute the instruction at pc for the visit-th time since it last
+   slept; or asleep inside that instruction. */
+struct point {
+	uint64_t pc;
+	uint32_t visit;
+	uint16_t naps; /* how often it slept before */
+	bool inside;
+	uint32_t steps; /* single steps from the beginning */
+	uint64_t key;	/* of the image there; when asked for */
+};
+
+/* What a process executed between its markers. */
+struct trace {
+	struct point *point;
+	size_t n, room;
+	struct point nap[KILL_NAPS]; /* the system calls that it slept in */
+	int naps;
+	const char *failed; /* why it did not get to its end; NULL: it did */
+};
+
+struct other {
+	pid_t pid;
+	bool over;
+};
+
+struct kill_trial {
+	const struct kill_room *room;
+	const struct kill_scenario *s;
+	const struct image *image;
+	/* Others that are woken wait for the repair to be over.  So a death leaves the same bytes
+	   in each trial.  When false they go on at once, in the middle of the repair. */
+	bool hold;
+	bool by_step;
+	struct other other[KILL_OTHERS];
+	unsigned bad;
+};
+
+/* Deaths one after another: of the victim at a point of its trace, of the repairer, ... */
+struct death {
+	const struct trace *trace;
+	size_t point;
+};
+struct path {
+	struct death death[KILL_DEPTH];
+	int n;
+};
+
+/* --- trial.c ------------------------------------------------------------------------------ */
+
+/* Put the image back, or the changed one, and place the others. */
+void trial_begin(struct kill_trial *t, const struct change *changed);
+
+/* Start the victim (level 0) or a repairer, and stop it at its first marker. */
+pid_t trial_start(struct kill_trial *t, int level);
+
+/* Start the victim or a repairer, let it get to the point, and kill it there.  False: it went
+   another way. */
+bool trial_death(struct kill_trial *t, int level, const struct death *death);
+
+/* Take pid, which is at the entry of a system call, through it.  Return whether it slept; level 0
+   is woken by the scenario.  inside: leave it there when it sleeps. */
+enum crossing { CROSSED, SLEPT, LOST };
+enum crossing trial_cross(struct kill_trial *t, pid_t pid, int level, int nth, bool inside);
+
+/* A key for the bytes and for who is awake. */
+uint64_t trial_key(const struct kill_trial *t);
+
+/* Repair, let all go on, and check.  Return what was wrong. */
+unsigned trial_end(struct kill_trial *t);
+
+/* End the trial at once. */
+void trial_abandon(struct kill_trial *t);
+
+/* --- record.c ----------------------------------------------------------------------------- */
+
+/* Single-step the process from its first marker to its last; it is gone afterwards.  With keys:
+   note the image's key at each point. */
+void record(struct kill_trial *t, pid_t pid, int level, struct trace *out, bool keys);
+void trace_free(struct trace *trace);
+void trace_add(struct trace *trace, struct point p);
+
+/* How often each pc was met: add n, and return how often now. */
+struct visits *visits_new(void);
+uint32_t visits_add(struct visits *v, uint64_t pc, uint32_t n);
+void visits_clear(struct visits *v);
+void visits_free(struct visits *v);
+
+/* --- explore.c ---------------------------------------------------------------------------- */
+
+struct row {
+	const char *room, *scenario;
+	bool red; /* a control */
+	uint64_t points, bad;
+	uint64_t missed;  /* the victim went another way than in the recording */
+	uint64_t sampled; /* points left out of a sample */
+	uint64_t folded;  /* points that leave an image that another one has left */
+	uint64_t differ;  /* points where single steps come to something else */
+	uint64_t kind[KILL_KINDS];
+	int64_t ms;
+};
+
+void row_count(struct row *row, unsigned bad);
+bool row_enough(const struct row *row);
+
+/* Somebody is stuck: with --wait, stay here with all processes as they are. */
+void row_stuck(FILE *out, pid_t pid);
+
+/* Say on out what was wrong after a death at p. */
+void row_describe(FILE *out, const char *room, const char *scenario, const struct point *p,
+		  unsigned bad);
+
+/* In long loops not every turn is worth a death: the first ones, and some. */
+bool point_worth(const struct point *p);
+
+/* Whether the i-th of n is one of about "budget" that a sample takes, evenly; turn shifts it. */
+bool sampled(size_t i, size_t n, size_t budget, size_t turn);
+
+/* Run the scenario.  Bad points are described on out. */
+struct row explore(const struct kill_room *room, const struct kill_scenario *s, FILE *out);
+
+/* --- symbols.c ---------------------------------------------------------------------------- */
+
+void symbols_open(void);
+
+/* "function+0x1c" */
+const char *symbols_name(uint64_t pc, char *buf, size_t size);
+
+/* The instruction at pc was a kill point. */
+void coverage_add(uint64_t pc);
+
+/* Of the functions that the list names: how many instructions there are, and how many of them were
+   kill points.  Items end with a blank: a source file means its static functions, anything else the
+   global functions whose names begin so. */
+void coverage_of(const char *list, size_t *all, size_t *hit, FILE *missing);
+
+/* --- mutants.c ---------------------------------------------------------------------------- */
+
+/* A thing to break in the library, and the rows of which at least one must turn red. */
+struct mutant {
+	int number;
+	const char *what;
+	const char *rows[4];
+};
+extern const struct mutant mutants[]; /* the last has number 0 */
+
+/* Break it, from now on, in this process and what it forks.  False: the library was built whole. */
+bool mutant_set(int number);
+
+/* --- table.c ------------------------------------------------------------------------------ */
+
+void table_head(void);
+void table_row(const struct row *row);
+
+#endif

@@ -1,0 +1,305 @@
+/* prong-kill: what is left when a process is killed, at each instruction. */
+#include "engine.h"
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char usage[] =
+	"usage: prong-kill [--short | --all] [--step] [--mutants] [-v] [-j N] [OPERATION...]\n"
+	"  OPERATION  a part of the name of a row, such as mutex/ or heap/free_at; all when there\n"
+	"             is none\n"
+	"  --short    a small sample, for every day\n"
+	"  --all      no sample, where the default takes one of the deaths of repairers\n"
+	"  --step     reach each point by single steps too, and compare\n"
+	"  --mutants  break the library in one place at a time: some row must turn red\n"
+	"  --wait     stay where something is stuck, for a debugger\n"
+	"  -v         say more, and all that is bad\n"
+	"  -j N       so many rows at the same time; 2\n";
+
+static const struct kill_room *const rooms[] = {
+	&room_naive, &room_glibc, &room_robust, &room_lock, &room_mutex, &room_slot, &room_heap,
+	&room_process
+};
+
+#define ROOMS (sizeof rooms / sizeof *rooms)
+#define ROWS  128
+
+#define SKIPPED 77 /* as meson understands it */
+
+/* A row under way, in a process of its own: its memory, its heap and its children are apart. */
+struct job {
+	const struct kill_room *room;
+	const struct kill_scenario *s;
+	pid_t pid;
+	bool done;
+	FILE *out;
+};
+
+static struct job job[ROWS];
+static struct row *row; /* shared with the jobs */
+static int jobs, shown, parallel = 2;
+
+/* --- choosing ----------------------------------------------------------------------------- */
+
+/* "mutex-lock" is good enough for "mutex/lock". */
+static bool wanted(const struct kill_room *room, const struct kill_scenario *s,
+		   const char *const *ops)
+{
+	char name[80], typed[80];
+
+	snprintf(name, sizeof name, "%s/%s", room->name, s->name);
+	snprintf(typed, sizeof typed, "%s-%s", room->name, s->name);
+	for (const char *const *op = ops; *op; op++)
+		if (strstr(name, *op) || strstr(typed, *op))
+			return true;
+	return !*ops;
+}
+
+static void choose(const char *const *ops)
+{
+	jobs = shown = 0;
+	for (size_t r = 0; r < ROOMS; r++)
+		for (const struct kill_scenario *s = rooms[r]->scenarios; s->name; s++)
+			if (jobs < ROWS && wanted(rooms[r], s, ops))
+				job[jobs++] = (struct job){ .room = rooms[r], .s = s };
+}
+
+/* --- running ------------------------------------------------------------------------------ */
+
+static _Noreturn void work(struct job *j, struct row *out)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	trace_open();
+	if (j->room->red) {
+		kill_patience_ms = 100;
+		options.limit = 0;
+	}
+	if (j->room->open)
+		j->room->open();
+	*out = j->room->explore ? j->room->explore(j->s, j->out)
+				: explore(j->room, j->s, j->out);
+	fflush(j->out);
+	_exit(0);
+}
+
+static void begin(int i)
+{
+	fflush(stdout);
+	job[i].out = tmpfile();
+	if (!job[i].out)
+		die("no file for the words of a row");
+	job[i].pid = fork();
+	if (job[i].pid < 0)
+		die("cannot fork");
+	if (job[i].pid == 0)
+		work(&job[i], &row[i]);
+}
+
+static void show(int i)
+{
+	char line[512];
+
+	table_row(&row[i]);
+	rewind(job[i].out);
+	while (fgets(line, sizeof line, job[i].out))
+		fputs(line, stdout);
+	fclose(job[i].out);
+}
+
+static void fell_over(int i, int status)
+{
+	row[i] = (struct row){ .room = job[i].room->name, .scenario = job[i].s->name, .bad = 1 };
+	fprintf(job[i].out, "    the harness itself ended with %#x\n", status);
+	fflush(job[i].out);
+}
+
+static void end_one(void)
+{
+	int status;
+	pid_t pid = wait(&status);
+
+	for (int i = 0; i < jobs; i++) {
+		if (job[i].pid != pid || job[i].done)
+			continue;
+		job[i].done = true;
+		if (status)
+			fell_over(i, status);
+	}
+	for (; shown < jobs && job[shown].done; shown++)
+		show(shown);
+}
+
+static void run_all(void)
+{
+	int running = 0;
+
+	for (int i = 0; i < jobs; i++) {
+		if (running == parallel) {
+			end_one();
+			running--;
+		}
+		begin(i);
+		running++;
+	}
+	while (running--)
+		end_one();
+}
+
+/* --- results ------------------------------------------------------------------------------ */
+
+/* Bad points of a row; a control that is not red is one, and so is a row without points. */
+static uint64_t bad_of(const struct row *r)
+{
+	if (r->red)
+		return r->bad == 0;
+	return r->bad + r->differ + (r->bad + r->points == 0);
+}
+
+static void print_left_out(void)
+{
+	uint64_t missed = 0, sample = 0, folded = 0;
+
+	for (int i = 0; i < jobs; i++) {
+		missed += row[i].missed;
+		sample += row[i].sampled;
+		folded += row[i].folded;
+	}
+	printf("left out: %llu points in later turns of loops or not in the sample; %llu that "
+	       "leave what\nanother point left; %llu missed, where the process went another way "
+	       "than it was recorded\n", (unsigned long long)sample, (unsigned long long)folded,
+	       (unsigned long long)missed);
+}
+
+static void print_coverage(void)
+{
+	char list[2048] = "";
+	size_t all, hit;
+
+	for (int i = 0; i < jobs; i++)
+		if (job[i].room->files && !strstr(list, job[i].room->files) &&
+		    strlen(list) + strlen(job[i].room->files) + 2 < sizeof list) {
+			strcat(list, job[i].room->files);
+			strcat(list, " ");
+		}
+	if (!list[0])
+		return;
+	coverage_of(list, &all, &hit, options.verbose ? stdout : NULL);
+	printf("coverage: %zu of %zu instructions of the functions under test were a kill point: "
+	       "%.0f %%\n", hit, all, all ? 100.0 * (double)hit / (double)all : 0);
+}
+
+static int summary(void)
+{
+	uint64_t points = 0, bad = 0;
+
+	for (int i = 0; i < jobs; i++) {
+		points += row[i].red ? 0 : row[i].points;
+		bad += bad_of(&row[i]);
+	}
+	print_left_out();
+	print_coverage();
+	printf("%llu points, %llu bad\n", (unsigned long long)points, (unsigned long long)bad);
+	return bad != 0;
+}
+
+/* --- mutants ------------------------------------------------------------------------------ */
+
+/* Return whether some row noticed. */
+static bool run_mutant(const struct mutant *m)
+{
+	bool red = false;
+
+	options.mutant = m->number;
+	printf("mutant %d: %s\n", m->number, m->what);
+	choose(m->rows);
+	run_all();
+	for (int i = 0; i < jobs; i++)
+		red |= row[i].bad != 0;
+	printf("mutant %d is %s\n\n", m->number, red ? "red, as it must be" : "GREEN");
+	return red;
+}
+
+/* The tracer may be forbidden to trace, as in some containers: then nothing can be said. */
+static void need_ptrace(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) ? 1 : 0);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		die("cannot fork");
+	if (status == 0)
+		return;
+	puts("skipped: this machine does not let processes be traced");
+	exit(SKIPPED);
+}
+
+static int run_mutants(void)
+{
+	int n = 0, green = 0;
+
+	if (!mutant_set(0))
+		die("this program was built with a library that cannot be broken");
+	options.limit = 1;
+	kill_patience_ms = 700;
+	for (const struct mutant *m = mutants; m->number; m++, n++)
+		green += !run_mutant(m);
+	printf("%d mutants, %d green\n", n, green);
+	return green != 0;
+}
+
+/* --- the command line --------------------------------------------------------------------- */
+
+static bool parse(int argc, char **argv, bool *with_mutants)
+{
+	static const struct option longs[] = {
+		{ "short", no_argument, NULL, 's' },   { "all", no_argument, NULL, 'a' },
+		{ "step", no_argument, NULL, 't' },    { "wait", no_argument, NULL, 'w' },
+		{ "mutants", no_argument, NULL, 'm' }, { NULL, 0, NULL, 0 }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "vj:", longs, NULL)) != -1) {
+		options.shortly |= c == 's';
+		options.all |= c == 'a';
+		options.step |= c == 't';
+		options.wait |= c == 'w';
+		options.verbose |= c == 'v';
+		*with_mutants |= c == 'm';
+		if (c == 'j')
+			parallel = atoi(optarg) > 0 ? atoi(optarg) : 1;
+		if (c == '?')
+			return false;
+	}
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	bool with_mutants = false;
+
+	options.limit = 25;
+	if (!parse(argc, argv, &with_mutants)) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	need_ptrace();
+	symbols_open();
+	row = mmap(NULL, ROWS * sizeof *row, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		   0);
+	if (row == MAP_FAILED)
+		die("no memory for rows");
+	table_head();
+	if (with_mutants)
+		return run_mutants();
+	choose((const char *const *)(argv + optind));
+	run_all();
+	return summary();
+}

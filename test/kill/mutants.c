@@ -1,0 +1,39 @@
+/* What the harness must notice when it is broken: one store, fence or check of the library at a
+   time.  The library has the places marked with PRONGI_MUTANT(number). */
+#include "engine.h"
+
+extern int prongi_mutant __attribute__((weak)); /* only in a library built with PRONGI_MUTANTS */
+
+const struct mutant mutants[] = {
+	{ 1, "the commit is never stored",
+	  { "lock/section-two-asleep", "heap/free_at-between" } },
+	{ 2, "the lock's journal is cleared before the wake",
+	  { "lock/section-two-asleep-third" } },
+	{ 3, "repair does not wake where the dead one slept",
+	  { "mutex/lock-asleep-third" } },
+	{ 4, "the commit is never taken back",
+	  { "lock/three-sections" } },
+	{ 5, "repair does not wake where the dead one unlocked",
+	  { "mutex/unlock-two-asleep-third" } },
+	{ 6, "repair gives the lock up before it replays",
+	  { "lock/section-asleep" } },
+	{ 7, "repair wakes only on a lock that is still owned",
+	  { "lock/section-two-asleep-third" } },
+	{ 8, "a wait is not announced",
+	  { "mutex/unlock-two", "mutex/lock-asleep-first" } },
+	{ 9, "an unlock does not say where it owes a wake",
+	  { "mutex/unlock-two-asleep-third" } },
+	{ 10, "repair does not look for who waits for the dead one",
+	  { "mutex/unlock-two-asleep" } },
+	{ 12, "the lock's journal is written after the lock",
+	  { "lock/section-nothing" } },
+	{ 0, NULL, { NULL } }
+};
+
+bool mutant_set(int number)
+{
+	if (!&prongi_mutant)
+		return false;
+	prongi_mutant = number;
+	return true;
+}

@@ -1,0 +1,120 @@
+/* The family that scenarios play in. */
+#include "world.h"
+#include "trace.h"
+#include <string.h>
+#include <sys/mman.h>
+
+#define ACTORS	  (KILL_OTHERS + 1)
+#define HEAP_SIZE ((size_t)64 << 20)
+#define BLOCKS	  ((size_t)32 << 10) /* of the blocks' memory: part of the image */
+
+struct world *world;
+
+static struct prongi_self self_of[ACTORS];
+
+static void *shared_page(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		die("no shared memory");
+	return p;
+}
+
+static void claim_slots(void)
+{
+	for (int i = 0; i < ACTORS; i++) {
+		prongi_self = (struct prongi_self){ NULL, 0 };
+		if (prongi_slot_claim((uint32_t)i + 1))
+			die("no slot for actor %d", i);
+		self_of[i] = prongi_self;
+	}
+}
+
+static void add_to_image(void)
+{
+	struct prongi_family *f = prongi_heap;
+
+	image_add(kill_control, sizeof *kill_control);
+	image_add(f, offsetof(struct prongi_family, process));
+	image_add(f->process, (ACTORS + 2) * sizeof f->process[0]);
+	image_add(f->slot, WORLD_SLOTS * sizeof f->slot[0]);
+	image_add(f->first, BLOCKS);
+	for (int i = 0; i < WORLD_SLOTS; i++)
+		image_ignore(&f->slot[i].tid);
+}
+
+void world_open(void)
+{
+	kill_control = shared_page(sizeof *kill_control);
+	if (prongi_family_map(HEAP_SIZE) || prongi_processes_reach(ACTORS + 2))
+		die("no heap");
+	/* Its own forks are the actors: they keep the heap. */
+	prongi_os_heap_inherit(prongi_heap, HEAP_SIZE, true);
+	prongi_me = &prongi_heap->process[0];
+	claim_slots();
+	world = prong_alloc(sizeof *world);
+	if (!world)
+		die("no block in the heap");
+	memset(world, 0, sizeof *world);
+	atomic_store(&world->a, WORLD_TOTAL);
+	world_become(-1);
+	add_to_image();
+}
+
+void world_become(int actor)
+{
+	prongi_self = actor < 0 ? (struct prongi_self){ NULL, 0 } : self_of[actor];
+	prongi_me = &prongi_heap->process[actor + 1];
+}
+
+struct prongi_slot *world_slot(int actor)
+{
+	return self_of[actor].slot;
+}
+
+void world_repair(void)
+{
+	for (int i = 0; i < KILL_OTHERS; i++)
+		if (atomic_load(&kill_control->dead) >> i & 1)
+			prongi_repair(world_slot(i + 1));
+	prongi_repair(world_slot(0));
+}
+
+static int repair_other(void *slot)
+{
+	world_become(-1);
+	prongi_repair(slot);
+	return 0;
+}
+
+void world_repair_other(struct kill_trial *t, int i)
+{
+	pid_t pid = trace_fork(repair_other, world_slot(i + 1), false);
+
+	(void)t;
+	if (trace_wait(pid, kill_patience_ms, false).rest != TRACE_GONE)
+		trace_kill(pid);
+	atomic_fetch_and(&kill_control->dead, ~((uint64_t)1 << i));
+}
+
+/* A slot whose thread is dead must be as if it had never been used. */
+static unsigned check_slot(const struct prongi_slot *slot)
+{
+	return slot->id || slot->klock || slot->wake_lock || slot->wait_lock || slot->count
+		       ? KILL_LEAKED : 0;
+}
+
+unsigned world_check(void)
+{
+	unsigned bad = check_slot(world_slot(0));
+
+	if (world->lock || world->lock2 || prongi_heap->heap.lock)
+		bad |= KILL_STUCK;
+	return bad;
+}
+
+prong_time world_deadline(void)
+{
+	return prong_in_ms(kill_patience_ms);
+}

@@ -1,0 +1,44 @@
+/* The family that the scenarios of locks, slots and heap play in: a heap as prong_open() maps it,
+   but no server: the harness repairs.  Its actors' slots are claimed once, so that ids are the same
+   in each trial. */
+#ifndef KILL_WORLD_H
+#define KILL_WORLD_H
+
+#include "family/family.h"
+#include "kill.h"
+#include <prong/mutex.h>
+
+#define WORLD_TOTAL 1000
+#define WORLD_SLOTS 12 /* part of the image; the actors' come first */
+#define WORLD_WORDS 10
+
+/* What the scenarios work on, in the heap. */
+struct world {
+	prongi_word lock, lock2;
+	prongi_word a, b;	     /* a + b is WORLD_TOTAL, while nobody is inside */
+	prongi_word word[WORLD_WORDS]; /* all equal */
+	prong_mutex mutex, mutex2;
+	_Atomic uint64_t inside; /* who is between lock and unlock */
+	void *root[8];		 /* blocks that somebody has */
+	prongi_word first;	 /* end of the heap when the scenario began */
+};
+extern struct world *world;
+
+void world_open(void);
+void world_become(int actor);
+
+/* Repair what the victim left, and before it each other that kill_other() killed. */
+void world_repair(void);
+
+/* Repair other i, which is dead, now: as the server does when it notices.  In the harness. */
+void world_repair_other(struct kill_trial *t, int i);
+
+struct prongi_slot *world_slot(int actor);
+
+/* What is wrong with the actors' slots and the locks when all is over. */
+unsigned world_check(void);
+
+/* Milliseconds from now, as far as a survivor may wait. */
+prong_time world_deadline(void);
+
+#endif
