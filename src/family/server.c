@@ -290,7 +290,7 @@ static void child_changed(struct prongi_end *end)
 	struct prong_process *p;
 
 	if (end->stopped) {
-		p = prongi_process_by_ref(me.ref[end->pid]);
+		p = prongi_process_of(end->pid);
 		if (p)
 			prongi_pass_on_process(prongi_process_index(p));
 		return;
