@@ -1,9 +1,9 @@
-/* A new process before, and after, its function: take over what the starter is and wishes, register,
-   run, and end in good order.
+/* A new process before, and after, its function: take over what the starter is and wishes,
+   register, run, and end in good order.
 
    The order matters.  It dies with its server from its first step.  Files are opened before it
-   leaves the starter's directory for its own; limits come last, since they could forbid the rest.
-   RUNNING is said when all is done, so a start that returned has kept its promises. */
+   leaves the starter's directory for its own; limits come last, since they could forbid the
+   rest. RUNNING is said when all is done, so a start that returned has kept its promises. */
 #include "family/family.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -115,7 +115,7 @@ static void redirect(struct prong_process *p, const struct prongi_wish *w, int i
 	close(fd);
 }
 
-/* --- the rest of what is wished ------------------------------------------------------------------ */
+/* --- the rest of what is wished ------------------------------------------------------------ */
 
 static void change_dir(struct prong_process *p, const char *path)
 {
@@ -175,17 +175,17 @@ static void take_over(struct prong_process *p, const struct prongi_wish *w, cons
 	set_limits(p, w);
 }
 
-/* --- life ------------------------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------------------------- */
 
-/* The last handler of all: what the child registered itself has run; what the program had registered
-   before the server was forked is the program's own and does not. */
+/* The last handler of all: what the child registered itself has run; what the program had
+   registered before the server was forked is the program's own and does not. */
 static void child_ends(int code)
 {
 	if (prongi_serving)
 		return;
 	prongi_children_end(PRONG_FOREVER);
-	if (prongi_me->block)
-		prong_free_at((void **)&prongi_me->block); /* its handle may be gone, and nobody else knows */
+	if (prongi_block(prongi_me)) /* its handle may be gone, and nobody else knows */
+		prong_free_at((void **)&prongi_me->block);
 	fflush(NULL);
 	if (code >= 0)
 		_exit(code & 0xff);
@@ -198,11 +198,13 @@ static int run(struct prong_process *p)
 	if (result >= 0 && result <= 255)
 		return result;
 	atomic_store_explicit(&p->result, result, memory_order_relaxed);
+	/* release: pairs with the acquire in prong_process_report(). */
 	atomic_store_explicit(&p->has_result, 1, memory_order_release);
 	return 1;
 }
 
-/* Make room for the next ready child, if this was one: the server finds this one by its record now. */
+/* Make room for the next ready child, if this was one: the server finds this one by its record
+   now. */
 static void leave_ready(void)
 {
 	for (int k = 0; k < PRONGI_READY; k++) {
@@ -258,12 +260,13 @@ static _Noreturn void live(struct prong_process *p)
 	set_mask(p->signals);
 	if (prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_os_pid()))
 		prongi_process_wake(p);
-	else if (prongi_phase(p->state) != PRONGI_RUNNING)
+	else if (prongi_phase_of(p) != PRONGI_RUNNING)
 		_exit(0); /* the starter has ended meanwhile */
 	leave_ready();
 	/* seq_cst: pairs with finish() of the guard; a copy must not outlive the family. */
-	if ((p->state & PRONGI_ROOT) &&
-	    atomic_load_explicit(&prongi_heap->server.state, memory_order_seq_cst) == PRONGI_NO_SERVER)
+	if ((prongi_state(p) & PRONGI_ROOT) &&
+	    atomic_load_explicit(&prongi_heap->server.state, memory_order_seq_cst) ==
+		    PRONGI_NO_SERVER)
 		_exit(0);
 	exit(run(p));
 }

@@ -5,12 +5,6 @@
 #define SPINS	 1000 /* some 30 us */
 #define SLICE_MS 250 /* how long a wait trusts that there is a server */
 
-static enum prongi_phase phase_of(const struct prong_process *p)
-{
-	/* acquire: pairs with the server's step to ENDED; how it ended is seen. */
-	return prongi_phase(atomic_load_explicit(&p->state, memory_order_acquire));
-}
-
 static bool over(enum prongi_phase phase)
 {
 	return phase == PRONGI_ENDED || phase == PRONGI_REFUSED || phase == PRONGI_FREE;
@@ -25,7 +19,7 @@ static prong_time sooner(prong_time a, prong_time b)
    server is about to say so. */
 static bool ended_but_unsaid(const struct prong_process *p)
 {
-	uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+	uint64_t v = prongi_state(p);
 
 	if (prongi_phase(v) == PRONGI_DYING)
 		return true;
@@ -35,7 +29,7 @@ static bool ended_but_unsaid(const struct prong_process *p)
 /* The server is at it, and will be done sooner than a sleep would cost. */
 static void watch_dying(const struct prong_process *p)
 {
-	for (int i = 0; i < SPINS && prongi_spins && phase_of(p) == PRONGI_DYING; i++)
+	for (int i = 0; i < SPINS && prongi_spins && prongi_phase_of(p) == PRONGI_DYING; i++)
 		prongi_os_pause();
 }
 
@@ -45,7 +39,7 @@ static void sleep_on(struct prong_process *p, prong_time deadline)
 	uint64_t v;
 
 	watch_dying(p);
-	v = atomic_load_explicit(&p->state, memory_order_acquire);
+	v = prongi_state(p);
 	if (over(prongi_phase(v)))
 		return;
 	if (prongi_os_wait(prongi_low(&p->state), (uint32_t)v,
@@ -56,7 +50,7 @@ static void sleep_on(struct prong_process *p, prong_time deadline)
 
 int prongi_process_await(struct prong_process *p, prong_time deadline)
 {
-	while (!over(phase_of(p))) {
+	while (!over(prongi_phase_of(p))) {
 		if (deadline.ns_ != PRONG_FOREVER.ns_ && prongi_os_now() >= deadline.ns_) {
 			if (!ended_but_unsaid(p))
 				return PRONG_TIMEDOUT;
@@ -68,7 +62,7 @@ int prongi_process_await(struct prong_process *p, prong_time deadline)
 	return 0;
 }
 
-/* --- at the end of their starter ---------------------------------------------------------------- */
+/* --- at the end of their starter ----------------------------------------------------------- */
 
 /* Call visit for each child of this process that runs. */
 static int each_child(int (*visit)(struct prong_process *p, prong_time deadline),
@@ -81,7 +75,7 @@ static int each_child(int (*visit)(struct prong_process *p, prong_time deadline)
 	for (uint32_t i = 0; i < n && r == 0; i++) {
 		struct prong_process *p = &prongi_heap->process[i];
 
-		if (!over(phase_of(p)) && phase_of(p) != PRONGI_BEING &&
+		if (!over(prongi_phase_of(p)) && prongi_phase_of(p) != PRONGI_BEING &&
 		    atomic_load_explicit(&p->parent, memory_order_relaxed) == me)
 			r = visit(p, deadline);
 	}
@@ -95,12 +89,12 @@ static bool is_daemon(const struct prong_process *p)
 
 static bool still_runs(const void *ctx)
 {
-	return phase_of(ctx) == PRONGI_RUNNING;
+	return prongi_phase_of(ctx) == PRONGI_RUNNING;
 }
 
 static void send(struct prong_process *p, int sig)
 {
-	uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+	uint64_t v = prongi_state(p);
 
 	if (prongi_phase(v) == PRONGI_RUNNING)
 		prongi_os_signal(prongi_state_pid(v), sig, still_runs, p);

@@ -41,8 +41,9 @@ void prongi_leave(void)
 		prongi_slot_release(slot);
 }
 
-/* The destructor of the key, in threads that prong did not start.  This key is among the program's
-   first, so its destructor is too: it lets the others have a round, for they may hold locks of prong's
+/* The destructor of the key, in threads that prong did not start.  This key is among the
+   program's first, so its destructor is too: it lets the others have a round, for they may hold
+   locks of prong's
    or want some.  Whoever uses prong later still gets a slot anew, and this is called again. */
 static void thread_ends(void *round)
 {
@@ -116,7 +117,7 @@ static void fork_child(void)
 	prongi_forget();
 }
 
-/* --- the heap ---------------------------------------------------------------------------------- */
+/* --- the heap ------------------------------------------------------------------------------ */
 
 static int commit_head(struct prongi_family *f)
 {
@@ -188,7 +189,7 @@ static int map(const prong_family_opts *opts)
 	return 0;
 }
 
-/* --- joining ------------------------------------------------------------------------------------ */
+/* --- joining ------------------------------------------------------------------------------- */
 
 static void program_ends(void)
 {
@@ -203,7 +204,8 @@ static int prepare(void)
 		return 0;
 	if (pthread_key_create(&at_thread_end, thread_ends))
 		return prongi_fail(-EAGAIN, "open: the program has no thread key left");
-	if (pthread_atfork(prongi_fork_begin, prongi_fork_end, fork_child) || atexit(program_ends)) {
+	if (pthread_atfork(prongi_fork_begin, prongi_fork_end, fork_child) ||
+	    atexit(program_ends)) {
 		pthread_key_delete(at_thread_end);
 		return prongi_fail(-ENOMEM, "open: no memory for a handler");
 	}
@@ -291,7 +293,7 @@ int prongi_enter_slow(void)
 	return r || prongi_self.slot ? r : take_slot();
 }
 
-/* --- closing ------------------------------------------------------------------------------------- */
+/* --- closing ------------------------------------------------------------------------------- */
 
 int prong_close(prong_time deadline)
 {
@@ -312,7 +314,7 @@ int prong_close(prong_time deadline)
 	return r;
 }
 
-/* --- figures ---------------------------------------------------------------------------------------- */
+/* --- figures ------------------------------------------------------------------------------- */
 
 static uint64_t figure(const prongi_word *word)
 {

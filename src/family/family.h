@@ -121,7 +121,43 @@ void prongi_repair_thread(struct prongi_slot *slot);
 void prongi_repair_process(uint32_t process);
 void prongi_pass_on_process(uint32_t process);
 
-/* --- process records (proc.c) ------------------------------------------------------------------ */
+/* --- process records (proc.c) -------------------------------------------------------------- */
+
+/* acquire: pairs with the CAS in prongi_process_step() and its like: whoever sees a phase sees what
+   was written before it. */
+static inline uint64_t prongi_state(const struct prong_process *p)
+{
+	return atomic_load_explicit(&p->state, memory_order_acquire);
+}
+
+static inline enum prongi_phase prongi_phase_of(const struct prong_process *p)
+{
+	return prongi_phase(prongi_state(p));
+}
+
+/* The block that p keeps in the heap, or NULL. */
+static inline void *prongi_block(const struct prong_process *p)
+{
+	return (void *)(uintptr_t)atomic_load_explicit(&p->block, memory_order_relaxed);
+}
+
+/* acquire: pairs with the release of whoever stored it: what the server wrote before is seen. */
+static inline uint32_t prongi_server_state(void)
+{
+	return atomic_load_explicit(&prongi_heap->server.state, memory_order_acquire);
+}
+
+/* acquire: pairs with the release in nanny(): the record is the nanny's by then. */
+static inline int prongi_nanny_of(const struct prong_process *p)
+{
+	return atomic_load_explicit(&p->nanny, memory_order_acquire);
+}
+
+/* seq_cst: pairs with raise_to(): a slot below is looked at before its thread can want a repair. */
+static inline uint32_t prongi_slots_used(void)
+{
+	return atomic_load_explicit(&prongi_heap->slots_used, memory_order_seq_cst);
+}
 
 static inline uint32_t prongi_process_index(const struct prong_process *p)
 {
@@ -134,7 +170,8 @@ int prongi_process_claim(struct prong_process **out, uint64_t flags);
 /* Give a record back that never ran. */
 void prongi_process_unclaim(struct prong_process *p);
 
-/* Free what ended processes without a handle have left in the heap.  Return whether there was any. */
+/* Free what ended processes without a handle have left in the heap.  Return whether there was
+   any. */
 bool prongi_process_sweep(void);
 
 /* Change p's phase from one to another, if it is in that one.  Return whether it was. */
@@ -170,6 +207,9 @@ struct prong_process *prongi_process_of(int pid);
 /* Call the server, or anybody who waits for the same: something has changed in the heap. */
 void prongi_ring(void);
 
+/* Have the server and the guard look at the roots: one came, or one has ended. */
+void prongi_roots_changed(void);
+
 /* True when this process is a server or a guard, or about to be. */
 extern bool prongi_serving;
 
@@ -179,7 +219,7 @@ _Noreturn void prongi_serve(int guard, int up);
 /* Kill p, by the server, because its starter has ended. */
 void prongi_child_kill(struct prong_process *p);
 
-/* --- the guard, and opening and closing a server (guard.c) ------------------------------------- */
+/* --- the guard, and opening and closing a server (guard.c) --------------------------------- */
 
 /* Fork guard and server for the heap, from a process of one thread. */
 int prongi_server_open(void);
@@ -199,7 +239,7 @@ _Noreturn void prongi_guard(int server, int up);
 /* Without a server for good: end what it left, so that nobody waits for ever. */
 void prongi_server_lost(void);
 
-/* --- children (child.c, children.c) ---------------------------------------------------------------- */
+/* --- children (child.c, children.c) -------------------------------------------------------- */
 
 /* The first steps of a new process: to die with its parent, and to be nobody yet. */
 void prongi_child_prepare(int parent);
@@ -207,8 +247,8 @@ void prongi_child_prepare(int parent);
 /* What a child of the server can do before it knows what it will be. */
 void prongi_child_wait_ready(void);
 
-/* The life of a new process of the server, prepared, with the n descriptors of its parcel; unless p is
-   no longer what ref names. */
+/* The life of a new process of the server, prepared, with the n descriptors of its parcel;
+   unless p is no longer what ref names. */
 _Noreturn void prongi_child(struct prong_process *p, uint64_t ref, const int *fds, int n);
 
 /* The same for a copy of the starter, forked by a nanny; prepares itself. */

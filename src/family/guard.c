@@ -1,12 +1,13 @@
-/* The guard: it watches the server and the roots, and forks a new server when the old one was killed.
-   It was forked while the program was small and runs nothing, so what it forks is clean, whatever
-   the program has become by then.
+/* The guard: it watches the server and the roots, and forks a new server when the old one was
+   killed. It was forked while the program was small and runs nothing, so what it forks is clean,
+   whatever the program has become by then.
 
-   It is the server's parent and takes in the server's orphans, so it knows how each of them ended.
-   Only when it was killed itself, the server forks the next guard, as its child; then the orphans of
-   a lost server have no witness, and are counted as killed.
+   It is the server's parent and takes in the server's orphans, so it knows how each of them
+   ended. Only when it was killed itself, the server forks the next guard, as its child; then the
+   orphans of a lost server have no witness, and are counted as killed.
 
-   The family ends with its last root: the guard kills the server, and the kernel all its children.
+   The family ends with its last root: the guard kills the server, and the kernel all its
+   children.
 
    Also here, since it is the same agreement seen from the other side: opening and closing. */
 #include "family/family.h"
@@ -48,7 +49,7 @@ static void end_orphans(void)
 
 		if (end.stopped)
 			continue;
-		if (p && !(p->state & PRONGI_ROOT))
+		if (p && !(prongi_state(p) & PRONGI_ROOT))
 			prongi_process_note_end(p, &end, true);
 		prongi_os_child_reap(&end);
 	}
@@ -62,8 +63,7 @@ static void await_members(void)
 	prong_time deadline = prong_in_ms(2000);
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint64_t v = atomic_load_explicit(&prongi_heap->process[i].state,
-						  memory_order_acquire);
+		uint64_t v = prongi_state(&prongi_heap->process[i]);
 
 		if (prongi_phase(v) != PRONGI_RUNNING || (v & PRONGI_ROOT))
 			continue;
@@ -94,6 +94,7 @@ static void end_copies(void)
 	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
 
 	for (uint32_t i = 0; i < n; i++)
+		/* seq_cst: pairs with the CAS of a copy that begins to run. */
 		if (atomic_load_explicit(&prongi_heap->process[i].state, memory_order_seq_cst) &
 		    PRONGI_FORKED)
 			prongi_child_kill(&prongi_heap->process[i]);
@@ -129,10 +130,10 @@ static void server_ended(void)
 {
 	end_server();
 	/* It quit, or never came up, and its opener is to be told so. */
-	if (atomic_load_explicit(&S->state, memory_order_acquire) != PRONGI_SERVER_UP)
+	if (prongi_server_state() != PRONGI_SERVER_UP)
 		finish();
 	while (fork_server(-1))
-		prong_sleep(prong_in_ms(100)); /* no process or memory left: wait for better times */
+		prong_sleep(prong_in_ms(100)); /* no process or memory left */
 }
 
 /* --- roots ------------------------------------------------------------------------------------ */
@@ -140,9 +141,9 @@ static void server_ended(void)
 /* Whom to watch for root p: itself, or the nanny that knows how it ended. */
 static int watched_pid(const struct prong_process *p)
 {
-	int nanny = atomic_load_explicit(&p->nanny, memory_order_acquire);
+	int nanny = prongi_nanny_of(p);
 
-	return nanny ? nanny : prongi_state_pid(p->state);
+	return nanny ? nanny : prongi_state_pid(prongi_state(p));
 }
 
 static bool watches(uint64_t ref)
@@ -156,11 +157,10 @@ static bool watches(uint64_t ref)
 /* A copy whose nanny was killed before it ran never will. */
 static void root_ended(struct prong_process *p)
 {
-	if (p->state & PRONGI_FORKED)
+	if (prongi_state(p) & PRONGI_FORKED)
 		prongi_process_refuse(p, -EAGAIN, "process_start: killed before it ran");
-	prongi_process_step(p, PRONGI_RUNNING, PRONGI_DYING, prongi_state_pid(p->state));
-	atomic_fetch_add_explicit(&S->roots, 1, memory_order_release);
-	prongi_ring();
+	prongi_process_step(p, PRONGI_RUNNING, PRONGI_DYING, prongi_state_pid(prongi_state(p)));
+	prongi_roots_changed();
 }
 
 static void watch_root(struct prong_process *p)
@@ -173,8 +173,8 @@ static void watch_root(struct prong_process *p)
 	r = prongi_os_watch_begin(&me.w[me.n], watched_pid(p));
 	if (r && r != -ESRCH)
 		return; /* it will give up, see prongi_server_watch_me() */
-	if (!(p->state & PRONGI_FORKED) &&
-	    prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_state_pid(p->state)))
+	if (!(prongi_state(p) & PRONGI_FORKED) &&
+	    prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_state_pid(prongi_state(p))))
 		prongi_process_wake(p);
 	if (r)
 		root_ended(p);
@@ -188,14 +188,14 @@ static void find_roots(void)
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct prong_process *p = &prongi_heap->process[i];
-		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+		uint64_t v = prongi_state(p);
 
 		if (!(v & PRONGI_ROOT) || (prongi_phase(v) != PRONGI_ASKED &&
 					   prongi_phase(v) != PRONGI_RUNNING))
 			continue;
 		/* A copy is watched as soon as there is a nanny. */
 		if (!(v & PRONGI_FORKED) ||
-		    atomic_load_explicit(&p->nanny, memory_order_acquire))
+		    prongi_nanny_of(p))
 			watch_root(p);
 	}
 }
@@ -218,13 +218,13 @@ static bool needed(void)
 	for (int i = 1; i < me.n; i++) {
 		const struct prong_process *p = prongi_process_by_ref(me.root[i]);
 
-		if (p && !(p->state & PRONGI_FORKED))
+		if (p && !(prongi_state(p) & PRONGI_FORKED))
 			return true;
 	}
 	return false;
 }
 
-/* --- life ------------------------------------------------------------------------------------------ */
+/* --- life ---------------------------------------------------------------------------------- */
 
 /* The guard starts no process that needs them; and who reads what the program writes must see its
    end even while the guard lives. */
@@ -274,7 +274,7 @@ _Noreturn void prongi_guard(int server, int up)
 	drop_stdio();
 	for (;;) {
 		/* Kept until then: for the opener, the end of the pipe is that of both of us. */
-		if (up >= 0 && atomic_load_explicit(&S->state, memory_order_relaxed) != PRONGI_NO_SERVER) {
+		if (up >= 0 && prongi_server_state() != PRONGI_NO_SERVER) {
 			close(up);
 			up = -1;
 		}
@@ -285,14 +285,14 @@ _Noreturn void prongi_guard(int server, int up)
 	}
 }
 
-/* --- seen from a root --------------------------------------------------------------------------------- */
+/* --- seen from a root ---------------------------------------------------------------------- */
 
 bool prongi_server_alive(void)
 {
 	int pid = atomic_load_explicit(&S->pid, memory_order_relaxed);
 	int guard = atomic_load_explicit(&S->guard, memory_order_relaxed);
 
-	if (atomic_load_explicit(&S->state, memory_order_acquire) != PRONGI_SERVER_UP)
+	if (prongi_server_state() != PRONGI_SERVER_UP)
 		return false;
 	return !prongi_os_ended(guard) || !prongi_os_ended(pid);
 }
@@ -369,15 +369,13 @@ int prongi_server_watch_me(void)
 {
 	uint64_t v;
 
-	for (int i = 0; prongi_phase(v = atomic_load_explicit(&prongi_me->state,
-							      memory_order_acquire)) == PRONGI_ASKED;
-	     i++) {
+	for (int i = 0; prongi_phase(v = prongi_state(prongi_me)) == PRONGI_ASKED; i++) {
 		if (i == WATCH_TRIES)
-			return prongi_fail(PRONG_NOSERVER, "open: the guard has no descriptor left");
+			return prongi_fail(PRONG_NOSERVER,
+					   "open: the guard has no descriptor left");
 		if (!prongi_server_alive())
 			return prongi_fail(PRONG_NOSERVER, "open: the server was lost");
-		atomic_fetch_add_explicit(&S->roots, 1, memory_order_release);
-		prongi_ring();
+		prongi_roots_changed();
 		prongi_os_wait(prongi_low(&prongi_me->state), (uint32_t)v, prong_in_ms(50), true);
 	}
 	return 0;
@@ -390,6 +388,7 @@ int prongi_server_close(prong_time deadline)
 
 	if (!prongi_server_alive())
 		return 0;
+	/* release: pairs with the acquire in prongi_server_state(), in server and guard. */
 	atomic_store_explicit(&S->state, PRONGI_SERVER_QUITS, memory_order_release);
 	prongi_ring();
 	while ((pid && !prongi_os_ended(pid)) || (guard && !prongi_os_ended(guard))) {
@@ -406,12 +405,13 @@ void prongi_server_lost(void)
 	uint32_t up = PRONGI_SERVER_UP;
 	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
 
+	/* acq_rel: pairs with prongi_server_state(); and sees what the server has written last. */
 	atomic_compare_exchange_strong_explicit(&S->state, &up, PRONGI_NO_SERVER,
 						memory_order_acq_rel, memory_order_relaxed);
 	await_members();
 	for (uint32_t i = 0; i < n; i++) {
 		struct prong_process *p = &prongi_heap->process[i];
-		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+		uint64_t v = prongi_state(p);
 		enum prongi_phase phase = prongi_phase(v);
 
 		if ((v & PRONGI_ROOT) ||

@@ -202,8 +202,8 @@ static void trim(struct block *b, uint64_t size)
 	give(rest);
 }
 
-/* Have memory up to the address upto: in steps that double up to a chunk.  Under the lock, because it
-   is rare; the commit of memory itself leaves nothing half done. */
+/* Have memory up to the address upto: in steps that double up to a chunk.  Under the lock,
+   because it is rare; the commit of memory itself leaves nothing half done. */
 static int grow(uint64_t upto)
 {
 	uint64_t have = prongi_get(&H->committed), top = address(prongi_heap) + prongi_heap->size;
@@ -303,8 +303,8 @@ static bool extend(struct block *b, uint64_t size)
 	return true;
 }
 
-/* Fill the first n bytes of the new block's body from p, and the rest with zeros if asked to.  fresh:
-   as it was before the block was obtained. */
+/* Fill the first n bytes of the new block's body from p, and the rest with zeros if asked to.
+   fresh: as it was before the block was obtained. */
 static void fill(struct block *b, const char *p, uint64_t n, bool zero, uint64_t fresh)
 {
 	uint64_t links[2] = { 0, 0 }, to = address(body(b));

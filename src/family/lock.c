@@ -169,16 +169,17 @@ void prongi_commit(void)
 	for (uint32_t i = 0; i < n; i++) {
 		prongi_word *at = (prongi_word *)(uintptr_t)atomic_load_explicit(
 			&me->log[i].at, memory_order_relaxed);
-		/* release: a thread that finds a block through such a word sees its bytes. */
-		atomic_store_explicit(at,
-				      atomic_load_explicit(&me->log[i].value, memory_order_relaxed),
-				      memory_order_release);
+		uint64_t value = atomic_load_explicit(&me->log[i].value, memory_order_relaxed);
+
+		/* release: pairs with whatever load finds a block through the word: it sees its
+		   bytes. */
+		atomic_store_explicit(at, value, memory_order_release);
 	}
 	prongi_then(); /* all is done before it ceases to count */
 	if (!PRONGI_MUTANT(4))
 		atomic_store_explicit(&me->count, 0, memory_order_relaxed);
 	me->filled = 0;
-	prongi_then(); /* and that before the lock is given up: the next owner may change the words */
+	prongi_then(); /* and that before the lock is free: its next owner changes the words */
 }
 
 void prongi_end(prongi_word *lock)

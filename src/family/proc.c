@@ -17,19 +17,13 @@
 
 #define AT_LEAST 16
 
-static uint64_t state_of(const struct prong_process *p)
-{
-	/* acquire: pairs with the release in step(): who sees a phase sees what was written before. */
-	return atomic_load_explicit(&p->state, memory_order_acquire);
-}
-
 void prongi_process_wake(struct prong_process *p)
 {
 	prongi_os_wake(prongi_low(&p->state), 0x7fffffff, true);
 }
 
-/* One CAS from the state seen to the one given.  seq_cst: release for what was written before, and
-   for the two-sided look at `lost' in start.c and server.c. */
+/* One CAS from the state seen to the one given.  seq_cst: pairs with prongi_state(), which sees
+   what was written before; and with the two-sided look at `lost' in start.c and server.c. */
 static bool step(struct prong_process *p, uint64_t from, uint64_t to)
 {
 	return atomic_compare_exchange_strong_explicit(&p->state, &from, to, memory_order_seq_cst,
@@ -40,7 +34,7 @@ bool prongi_process_step(struct prong_process *p, enum prongi_phase from, enum p
 			 int pid)
 {
 	for (;;) {
-		uint64_t v = state_of(p);
+		uint64_t v = prongi_state(p);
 
 		if (prongi_phase(v) != from)
 			return false;
@@ -51,7 +45,7 @@ bool prongi_process_step(struct prong_process *p, enum prongi_phase from, enum p
 
 uint64_t prongi_process_ref(const struct prong_process *p)
 {
-	uint64_t generation = (state_of(p) & PRONGI_GEN_MASK) >> PRONGI_GEN_SHIFT;
+	uint64_t generation = (prongi_state(p) & PRONGI_GEN_MASK) >> PRONGI_GEN_SHIFT;
 
 	return generation << 32 | (prongi_process_index(p) + 1);
 }
@@ -76,7 +70,7 @@ static struct prong_process *claim_below(uint32_t n, uint64_t flags)
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct prong_process *p = &prongi_heap->process[(first + i) % n];
-		uint64_t v = state_of(p);
+		uint64_t v = prongi_state(p);
 		uint64_t next = ((v & PRONGI_GEN_MASK) + ((uint64_t)1 << PRONGI_GEN_SHIFT)) &
 				PRONGI_GEN_MASK;
 
@@ -112,7 +106,7 @@ static void collect(uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct prong_process *p = &prongi_heap->process[i];
-		uint64_t v = state_of(p);
+		uint64_t v = prongi_state(p);
 		bool unwatched = prongi_phase(v) == PRONGI_ASKED && (v & PRONGI_ROOT);
 
 		if ((prongi_phase(v) == PRONGI_BEING || unwatched) &&
@@ -149,7 +143,7 @@ int prongi_process_claim(struct prong_process **out, uint64_t flags)
 
 void prongi_process_unclaim(struct prong_process *p)
 {
-	uint64_t v = state_of(p);
+	uint64_t v = prongi_state(p);
 
 	if (step(p, v, v & PRONGI_GEN_MASK))
 		prongi_process_wake(p); /* a ready child may wait for it */
@@ -162,12 +156,12 @@ bool prongi_process_sweep(void)
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct prong_process *p = &prongi_heap->process[i];
-		uint64_t v = state_of(p);
+		uint64_t v = prongi_state(p);
 
-		if (prongi_phase(v) != PRONGI_FREE || !p->block ||
+		if (prongi_phase(v) != PRONGI_FREE || !prongi_block(p) ||
 		    !step(p, v, prongi_state_with(v, PRONGI_BEING, prongi_os_pid())))
 			continue;
-		found |= p->block != 0;
+		found |= prongi_block(p) != NULL;
 		prong_free_at((void **)&p->block);
 		prongi_process_unclaim(p);
 	}
@@ -179,10 +173,11 @@ struct prong_process *prongi_process_of(int pid)
 	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint64_t v = state_of(&prongi_heap->process[i]);
+		uint64_t v = prongi_state(&prongi_heap->process[i]);
 		enum prongi_phase phase = prongi_phase(v);
 
-		if (prongi_state_pid(v) == pid && (phase == PRONGI_RUNNING || phase == PRONGI_DYING))
+		if (prongi_state_pid(v) == pid &&
+		    (phase == PRONGI_RUNNING || phase == PRONGI_DYING))
 			return &prongi_heap->process[i];
 	}
 	return NULL;
@@ -197,7 +192,7 @@ static void unclaim_of(int pid)
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct prong_process *p = &prongi_heap->process[i];
-		uint64_t v = state_of(p);
+		uint64_t v = prongi_state(p);
 
 		if (prongi_phase(v) == PRONGI_BEING && prongi_state_pid(v) == pid)
 			prongi_process_unclaim(p);
@@ -215,9 +210,10 @@ static void end_children(struct prong_process *p)
 	for (uint32_t i = 0; i < n; i++) {
 		struct prong_process *c = &prongi_heap->process[i];
 
-		if (prongi_phase(state_of(c)) == PRONGI_FREE ||
+		if (prongi_phase_of(c) == PRONGI_FREE ||
 		    atomic_load_explicit(&c->parent, memory_order_relaxed) != ref)
 			continue;
+		/* acq_rel: pairs with prongi_state(), like every change of a state. */
 		atomic_fetch_and_explicit(&c->state, ~PRONGI_HELD, memory_order_acq_rel);
 		prongi_child_kill(c);
 		let_go_if_unheld(c);
@@ -228,7 +224,7 @@ static void end_children(struct prong_process *p)
 static void let_go_if_unheld(struct prong_process *p)
 {
 	for (;;) {
-		uint64_t v = state_of(p);
+		uint64_t v = prongi_state(p);
 		enum prongi_phase phase = prongi_phase(v);
 
 		if ((v & PRONGI_HELD) || (phase != PRONGI_ENDED && phase != PRONGI_REFUSED))
@@ -240,6 +236,7 @@ static void let_go_if_unheld(struct prong_process *p)
 
 void prongi_process_let_go(struct prong_process *p)
 {
+	/* acq_rel: pairs with prongi_state(), like every change of a state. */
 	atomic_fetch_and_explicit(&p->state, ~PRONGI_HELD, memory_order_acq_rel);
 	let_go_if_unheld(p);
 }
@@ -259,7 +256,7 @@ void prongi_process_note_end(struct prong_process *p, const struct prongi_end *e
 
 void prongi_process_dies(struct prong_process *p)
 {
-	int pid = prongi_state_pid(state_of(p));
+	int pid = prongi_state_pid(prongi_state(p));
 
 	if (prongi_process_step(p, PRONGI_RUNNING, PRONGI_DYING, pid))
 		prongi_process_wake(p); /* a joiner on its way here loses no time while we repair */
@@ -271,7 +268,7 @@ void prongi_process_dies(struct prong_process *p)
 
 void prongi_process_gone(struct prong_process *p)
 {
-	int pid = prongi_state_pid(state_of(p));
+	int pid = prongi_state_pid(prongi_state(p));
 
 	atomic_fetch_add_explicit(&prongi_heap->server.deaths, 1, memory_order_relaxed);
 	if (!prongi_process_step(p, PRONGI_DYING, PRONGI_ENDED, pid))
@@ -282,7 +279,7 @@ void prongi_process_gone(struct prong_process *p)
 
 void prongi_process_refuse(struct prong_process *p, int error, const char *detail)
 {
-	if (prongi_phase(state_of(p)) != PRONGI_ASKED)
+	if (prongi_phase_of(p) != PRONGI_ASKED)
 		return; /* somebody else was first, with better words */
 	p->error = error;
 	strncpy(p->detail, detail, sizeof p->detail - 1);

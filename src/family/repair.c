@@ -91,7 +91,7 @@ static void disown(prongi_word *word, uint64_t dead, bool shared)
 /* Locks that the dead thread owned and that somebody waits for. */
 static void repair_awaited(uint64_t dead)
 {
-	uint32_t n = atomic_load_explicit(&prongi_heap->slots_used, memory_order_seq_cst);
+	uint32_t n = prongi_slots_used();
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct prongi_slot *slot = &prongi_heap->slot[i];
@@ -105,7 +105,7 @@ static void repair_awaited(uint64_t dead)
 /* The same among the threads of this process for locks outside the heap. */
 static void repair_awaited_here(uint64_t dead, uint32_t process)
 {
-	uint32_t n = atomic_load_explicit(&prongi_heap->slots_used, memory_order_seq_cst);
+	uint32_t n = prongi_slots_used();
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct prongi_slot *slot = &prongi_heap->slot[i];
@@ -180,6 +180,7 @@ void prongi_repair_stopped(struct prongi_slot *slot)
 /* True when the slot is one of the process's, or was being claimed by it. */
 static bool belongs(const struct prongi_slot *slot, uint32_t process)
 {
+	/* acquire: pairs with the release in settle(): the process is its own. */
 	uint64_t id = atomic_load_explicit(&slot->id, memory_order_acquire);
 
 	if (!id)
@@ -191,7 +192,7 @@ static bool belongs(const struct prongi_slot *slot, uint32_t process)
 
 void prongi_repair_process(uint32_t process)
 {
-	uint32_t n = atomic_load_explicit(&prongi_heap->slots_used, memory_order_seq_cst);
+	uint32_t n = prongi_slots_used();
 
 	for (uint32_t i = 0; i < n; i++)
 		if (belongs(&prongi_heap->slot[i], process))
@@ -200,7 +201,7 @@ void prongi_repair_process(uint32_t process)
 
 void prongi_pass_on_process(uint32_t process)
 {
-	uint32_t n = atomic_load_explicit(&prongi_heap->slots_used, memory_order_seq_cst);
+	uint32_t n = prongi_slots_used();
 
 	for (uint32_t i = 0; i < n; i++)
 		if (belongs(&prongi_heap->slot[i], process))

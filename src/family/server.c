@@ -33,6 +33,13 @@ void prongi_ring(void)
 	prongi_os_wake(&S->doorbell, 1, true);
 }
 
+void prongi_roots_changed(void)
+{
+	/* release: pairs with the acquire in mind_roots(). */
+	atomic_fetch_add_explicit(&S->roots, 1, memory_order_release);
+	prongi_ring();
+}
+
 static void on_child(int sig)
 {
 	(void)sig;
@@ -48,13 +55,12 @@ static bool runs_as(const void *ctx)
 {
 	const struct prong_process *p = ctx;
 
-	return prongi_phase(atomic_load_explicit(&p->state, memory_order_acquire)) ==
-	       PRONGI_RUNNING;
+	return prongi_phase_of(p) == PRONGI_RUNNING;
 }
 
 void prongi_child_kill(struct prong_process *p)
 {
-	uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+	uint64_t v = prongi_state(p);
 
 	if (prongi_phase(v) == PRONGI_RUNNING)
 		prongi_os_signal(prongi_state_pid(v), SIGKILL, runs_as, p);
@@ -86,7 +92,7 @@ static void launch(struct prong_process *p, const int *fds, int n)
 
 static bool asked(const struct prong_process *p)
 {
-	return prongi_phase(atomic_load_explicit(&p->state, memory_order_acquire)) == PRONGI_ASKED;
+	return prongi_phase_of(p) == PRONGI_ASKED;
 }
 
 static void serve_asked(void)
@@ -118,11 +124,12 @@ static struct prong_process *taken_by(uint64_t word)
 	return prongi_ready_taken(word, p) == word ? p : NULL;
 }
 
-/* Its starter fills the record in while the child wakes up: soon, so look a while before sleeping. */
+/* Its starter fills the record in while the child wakes up: soon, so look a while before
+   sleeping. */
 static void await_starter(struct prong_process *p, uint64_t ref)
 {
 	for (int i = 0;; i++) {
-		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+		uint64_t v = prongi_state(p);
 
 		if (prongi_phase(v) != PRONGI_BEING || prongi_process_ref(p) != ref)
 			return;
@@ -138,7 +145,7 @@ static _Noreturn void be_taken(struct prong_process *p)
 	uint64_t ref = prongi_process_ref(p);
 
 	await_starter(p, ref);
-	if (prongi_phase(p->state) == PRONGI_ASKED || prongi_phase(p->state) == PRONGI_RUNNING)
+	if (prongi_phase_of(p) == PRONGI_ASKED || prongi_phase_of(p) == PRONGI_RUNNING)
 		prongi_child(p, ref, NULL, 0);
 	_exit(0);
 }
@@ -201,10 +208,11 @@ static bool refill(void)
 	return missing;
 }
 
-/* --- parcels ------------------------------------------------------------------------------------ */
+/* --- parcels ------------------------------------------------------------------------------- */
 
-/* word: the ref of the record that the descriptors are for.  The server does not keep them: whoever
-   reads from the other end of one must see its end when the starter and the child have closed it. */
+/* word: the ref of the record that the descriptors are for.  The server does not keep them:
+   whoever reads from the other end of one must see its end when the starter and the child have
+   closed it. */
 static void serve_parcel(uint64_t word, const int *fds, int n)
 {
 	struct prong_process *p = prongi_process_by_ref(word);
@@ -232,10 +240,10 @@ static void serve_parcels(void)
 	}
 }
 
-/* --- deaths ------------------------------------------------------------------------------------- */
+/* --- deaths -------------------------------------------------------------------------------- */
 
-/* The ready child with this number has ended: its word is free for the next, and the record that had
-   taken it is returned, or NULL. */
+/* The ready child with this number has ended: its word is free for the next, and the record that
+   had taken it is returned, or NULL. */
 static struct prong_process *ready_ended(int pid)
 {
 	struct prong_process *p = NULL;
@@ -243,6 +251,7 @@ static struct prong_process *ready_ended(int pid)
 	for (int k = 0; k < PRONGI_READY; k++) {
 		uint64_t v = prongi_ready_waits(pid);
 
+		/* acquire: pairs with the release in leave_ready(): RUNNING is seen. */
 		if (atomic_compare_exchange_strong_explicit(&S->ready[k], &v, PRONGI_READY_NONE,
 							    memory_order_acquire,
 							    memory_order_acquire))
@@ -265,8 +274,9 @@ static void member_ended(struct prong_process *p, struct prongi_end *end)
 	prongi_process_gone(p);
 }
 
-/* The record of a child that has ended, or NULL: a ready one, or one that lost its record.  A ready
-   one that was killed while its starter filled the record in leaves word: the starter asks again. */
+/* The record of a child that has ended, or NULL: a ready one, or one that lost its record.  A
+   ready one that was killed while its starter filled the record in leaves word: the starter asks
+   again. */
 static struct prong_process *record_of(int pid)
 {
 	struct prong_process *p = me.ref[pid] == READY ? ready_ended(pid)
@@ -275,8 +285,9 @@ static struct prong_process *record_of(int pid)
 
 	if (!p)
 		return NULL;
-	if (prongi_phase(p->state) == PRONGI_BEING)
-		/* seq_cst: pairs with release_ready(): if it does not see this, we see its ASKED. */
+	if (prongi_phase_of(p) == PRONGI_BEING)
+		/* seq_cst: pairs with release_ready(): if it does not see this, we see its
+		   ASKED. */
 		atomic_store_explicit(&p->lost, 1, memory_order_seq_cst);
 	v = atomic_load_explicit(&p->state, memory_order_seq_cst);
 	return prongi_phase(v) == PRONGI_ASKED ||
@@ -318,6 +329,7 @@ static void reap(void)
 /* Roots that the guard has seen end; and newcomers, for whom it must be called. */
 static void mind_roots(void)
 {
+	/* acquire: pairs with the release in prongi_roots_changed(). */
 	uint32_t roots = atomic_load_explicit(&S->roots, memory_order_acquire);
 	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
 	bool newcomer = false;
@@ -327,7 +339,7 @@ static void mind_roots(void)
 	me.roots = roots;
 	for (uint32_t i = 0; i < n; i++) {
 		struct prong_process *p = &prongi_heap->process[i];
-		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+		uint64_t v = prongi_state(p);
 
 		if (!(v & PRONGI_ROOT))
 			continue;
@@ -361,7 +373,7 @@ static void mind_guard(void)
 	}
 }
 
-/* --- life ----------------------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------------------------- */
 
 static bool is_guard(int pid)
 {
@@ -387,7 +399,7 @@ static void take_over(void)
 		atomic_store_explicit(&S->ready[k], 0, memory_order_relaxed);
 	for (uint32_t i = 0; i < n; i++) {
 		struct prong_process *p = &prongi_heap->process[i];
-		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+		uint64_t v = prongi_state(p);
 
 		if (v & PRONGI_ROOT)
 			continue;

@@ -71,9 +71,9 @@ struct prongi_slot {
 	/* Journals.  Each holds the address of a word in the heap, or 0. */
 	prongi_word klock;     /* the kernel lock I am in or about to enter.  Never cleared: doubles
 				  as wake journal.  Stored before the CAS on the lock */
-	prongi_word wake_lock; /* the mutex I am unlocking: I may owe a wake there.  Never cleared */
-	prongi_word wait_lock; /* the lock I may sleep on.  From before my last look at it until I own
-				  it or gave up.  Pairs with DEAD, see lock.c */
+	prongi_word wake_lock; /* the mutex I am unlocking: I may owe a wake.  Never cleared */
+	prongi_word wait_lock; /* the lock I may sleep on.  From before my last look at it until I
+				  own it or gave up.  Pairs with DEAD, see lock.c */
 	prongi_word wait_private; /* the same for a lock outside the heap, for threads of this
 				     process that end; nobody else could follow the address */
 	prongi_word count;     /* > 0: the first so many of log[] are committed */
@@ -130,7 +130,7 @@ struct prongi_wish {
 		uint64_t soft, hard;
 	} limits[16];
 	uint32_t nlimits;
-	uint32_t nfds;		   /* declared descriptors, in this order after 0 to 2 in the parcel */
+	uint32_t nfds;		   /* declared descriptors, in the parcel after 0 to 2 */
 	int fds[PRONGI_FDS];
 	bool has_stdio;            /* the parcel begins with three descriptors for 0 to 2 */
 	bool stdio_open[3];	   /* and this one is not just a place-holder */
@@ -143,9 +143,9 @@ struct prongi_wish {
 
 struct prong_process {
 	prongi_word state;
-	prongi_word block;	  /* heap block with what is too large for here.  By alloc_to/free_at
-				     under the right that BEING gives, or by the handle's holder */
-	_Atomic uint64_t parent;  /* generation << 32 | index + 1 of its starter's record; 0: a root */
+	prongi_word block;	  /* heap block with what is too large for here.  By alloc_to and
+				     free_at, of the claimer, the holder, or the child at its end */
+	_Atomic uint64_t parent;  /* ref of its starter's record, see proc.c; 0: a root */
 	_Atomic uint32_t children;/* started so far: the next one's number.  Its process */
 	_Atomic uint32_t lost;	  /* the ready child that took it died before ASKED.  The server */
 	_Atomic uint32_t parcel;  /* descriptors come for it through the server's socket */
@@ -185,9 +185,10 @@ enum prongi_server_state {
 	PRONGI_SERVER_QUITS
 };
 
-/* ready: { kind 2, generation 14 and index 16 of the record that took it, pid 32 }; a futex sleeps on
-   the low half.  While it WAITS, 14 bits of the pid stand for the generation, so that no two children
-   wait on one value. */
+/* ready: { kind 2, generation 14 and index 16 of the record that took it, pid 32 }; a futex
+   sleeps on
+   the low half.  While it WAITS, 14 bits of the pid stand for the generation, so that no two
+   children wait on one value. */
 enum { PRONGI_READY_NONE = 0, PRONGI_READY_WAITS = 1, PRONGI_READY_TAKEN = 2 };
 
 struct prongi_server {
@@ -199,8 +200,9 @@ struct prongi_server {
 	_Atomic uint32_t roots;	   /* a bell for the guard's list: root joined or to be repaired */
 	prongi_word ready[PRONGI_READY]; /* WAITS by the server; TAKEN by CAS of a starter; NONE by
 					    the child once it runs, or the server if it ended */
-	prongi_word asked[PRONGI_PROCESSES / 64]; /* a bit for each record that is ASKED.  Set by the
-						     starter, cleared by the server before it looks */
+	prongi_word asked[PRONGI_PROCESSES / 64]; /* a bit for each record that is ASKED.  Set by
+						     the starter, cleared by the server before it
+						     looks */
 	_Atomic uint64_t started, deaths;
 	int64_t exit_ms;
 	uint64_t opener;	   /* the root that may close.  Itself, when it has opened */
@@ -241,9 +243,9 @@ struct prongi_family {
 	struct prongi_server server;
 	struct prongi_blocks heap;
 	_Alignas(4096) struct prong_process process[PRONGI_PROCESSES];
-	/* Some processors find cache lines by a hash of the address: with slot[0] and the first block at
-	   the start of a page each, the journal and the lock of many a program's first mutex evicted
-	   each other, at 10 to 30 ns for 5. */
+	/* Some processors find cache lines by a hash of the address: with slot[0] and the first
+	   block at the start of a page each, the journal and the lock of many a program's first
+	   mutex evicted each other, at 10 to 30 ns for 5. */
 	_Alignas(4096) char pad[0x840];
 	struct prongi_slot slot[PRONGI_SLOTS];
 	_Alignas(4096) char first[]; /* the blocks */
@@ -259,7 +261,7 @@ static inline uint64_t prongi_ready_waits(int pid)
 /* The word of the ready child in word once p has taken it. */
 static inline uint64_t prongi_ready_taken(uint64_t word, const struct prong_process *p)
 {
-	uint64_t state = atomic_load_explicit(&p->state, memory_order_acquire);
+	uint64_t state = atomic_load_explicit(&p->state, memory_order_relaxed);
 	uint64_t generation = (state & PRONGI_GEN_MASK) >> PRONGI_GEN_SHIFT;
 
 	return PRONGI_READY_TAKEN | (generation & 0x3fff) << 2 |

@@ -33,6 +33,7 @@ static void raise_to(_Atomic uint32_t *mark, uint32_t n)
 {
 	uint32_t have = atomic_load_explicit(mark, memory_order_relaxed);
 
+	/* seq_cst: pairs with prongi_slots_used(). */
 	while (have < n && !atomic_compare_exchange_weak_explicit(
 				   mark, &have, n, memory_order_seq_cst, memory_order_relaxed))
 		;

@@ -119,8 +119,8 @@ void prongi_os_heap_unmap(void *base, size_t size)
 	munmap(base, size);
 }
 
-/* MADV_POPULATE_WRITE says when there is no memory, where a touch would be killed.  Before Linux 5.14
-   it is not known, and touching is all there is. */
+/* MADV_POPULATE_WRITE says when there is no memory, where a touch would be killed.  Before Linux
+   5.14 it is not known, and touching is all there is. */
 int prongi_os_heap_commit(void *at, size_t size)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)at & ~(page - 1);

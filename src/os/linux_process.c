@@ -159,7 +159,8 @@ int prongi_os_signal(int pid, int sig, bool (*check)(const void *), const void *
 	return r;
 }
 
-/* Without pidfds: it is gone, or a zombie.  Its name in the line may hold anything but ends in ')'. */
+/* Without pidfds: it is gone, or a zombie.  Its name in the line may hold anything but ends in
+   ')'. */
 static bool ended_by_proc(int pid)
 {
 	char path[32], text[512], *p;

@@ -74,7 +74,8 @@ static void read_caps(struct prongi_creds *c)
 	}
 }
 
-/* The number in a link such as "net:[4026531840]".  Reading the link costs a third of following it. */
+/* The number in a link such as "net:[4026531840]".  Reading the link costs a third of following
+   it. */
 static uint64_t read_ns(const char *path)
 {
 	char text[64];
@@ -99,7 +100,8 @@ static void read_root(struct prongi_creds *c)
 	}
 }
 
-/* Without CAP_SYS_ADMIN a process gets into other namespaces only by way of a new user namespace. */
+/* Without CAP_SYS_ADMIN a process gets into other namespaces only by way of a new user
+   namespace. */
 static void read_places(struct prongi_creds *c)
 {
 	static const char *const names[] = {

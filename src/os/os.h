@@ -159,7 +159,8 @@ struct prongi_manner {
 	int64_t nice;
 };
 
-/* Which files descriptors 0 to 2 are: as good as can be told without asking the kernel to compare. */
+/* Which files descriptors 0 to 2 are: as good as can be told without asking the kernel to
+   compare. */
 struct prongi_stdio_id {
 	uint64_t file[3][4];
 };
@@ -188,8 +189,9 @@ int prongi_os_listen(unsigned char address[16]);
 int prongi_os_send_fds(const unsigned char address[16], int server, uint64_t word, const int *fds,
 		       size_t n);
 
-/* Take one parcel from the listener: the descriptors, close-on-exec, and the word.  Return how many;
-   -EAGAIN when none is there, -EMFILE when only the word could be taken, -EPROTO when it is none of
+/* Take one parcel from the listener: the descriptors, close-on-exec, and the word.  Return how
+   many; -EAGAIN when none is there, -EMFILE when only the word could be taken, -EPROTO when it
+   is none of
    ours.  *pid is the sender. */
 int prongi_os_receive_fds(int listener, uint64_t *word, int *fds, int *pid);
 
@@ -197,7 +199,8 @@ int prongi_os_receive_fds(int listener, uint64_t *word, int *fds, int *pid);
 
 #define PRONGI_WATCHED 1024
 
-/* A process that is watched: its number, 0 for none, and its pidfd, -1 where there is no such thing. */
+/* A process that is watched: its number, 0 for none, and its pidfd, -1 where there is no such
+   thing. */
 struct prongi_watched {
 	int pid, fd;
 	bool ended;

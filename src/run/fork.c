@@ -1,6 +1,7 @@
 /* PRONG_FORK: a copy of the starter, with all its memory.
 
-   Its parent is a nanny: one more fork in between, quiet, that waits for it, writes down how it ended,
+   Its parent is a nanny: one more fork in between, quiet, that waits for it, writes down how it
+   ended,
    and ends.  So the starter gets no SIGCHLD and its wait() loops see nothing, and the end has a
    witness.  The child dies with its nanny; the guard watches the nanny, so nothing goes unseen.
 
@@ -52,19 +53,20 @@ static void remember(int pid)
 
 void prongi_nanny_reap(struct prong_process *p)
 {
-	uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+	uint64_t v = prongi_state(p);
 	int pid;
 
 	if (!(v & PRONGI_FORKED) ||
 	    atomic_load_explicit(&p->parent, memory_order_relaxed) != prongi_process_ref(prongi_me))
 		return;
+	/* acq_rel: pairs with itself: of two threads one takes leave. */
 	pid = atomic_exchange_explicit(&p->nanny, 0, memory_order_acq_rel);
 	if (pid)
 		remember(pid);
 	sweep();
 }
 
-/* --- the nanny ------------------------------------------------------------------------------------- */
+/* --- the nanny ----------------------------------------------------------------------------- */
 
 static _Noreturn void watch(struct prong_process *p)
 {
@@ -92,10 +94,10 @@ static _Noreturn void nanny(struct prong_process *p, const int *fds, int n)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigaction(SIGCHLD, &usual, &starters);
-	/* release: pairs with the acquire in the guard, which is to watch from before there is a copy. */
+	/* release: pairs with the acquire in the guard, which is to watch from before there is a
+	   copy. */
 	atomic_store_explicit(&p->nanny, me, memory_order_release);
-	atomic_fetch_add_explicit(&prongi_heap->server.roots, 1, memory_order_release);
-	prongi_ring();
+	prongi_roots_changed();
 	pid = prongi_os_fork();
 	if (pid == 0) {
 		sigaction(SIGCHLD, &starters, NULL);
@@ -108,7 +110,7 @@ static _Noreturn void nanny(struct prong_process *p, const int *fds, int n)
 	watch(p);
 }
 
-/* --- the starter -------------------------------------------------------------------------------------- */
+/* --- the starter --------------------------------------------------------------------------- */
 
 static int check(const struct prongi_start *s)
 {

@@ -5,12 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 
-static uint64_t state_of(const struct prong_process *p)
-{
-	/* acquire: pairs with the step to ENDED; the end fields are seen. */
-	return atomic_load_explicit(&p->state, memory_order_acquire);
-}
-
 static bool over(uint64_t state)
 {
 	return prongi_phase(state) == PRONGI_ENDED || prongi_phase(state) == PRONGI_REFUSED;
@@ -27,7 +21,7 @@ static bool valid(const struct prong_process *p)
 	return at >= base && (at - base) % sizeof *p == 0 &&
 	       (at - base) / sizeof *p <
 		       atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed) &&
-	       prongi_phase(state_of(p)) != PRONGI_FREE;
+	       prongi_phase_of(p) != PRONGI_FREE;
 }
 
 static int invalid(const char *what)
@@ -65,7 +59,7 @@ static bool unchanged(const void *ctx)
 {
 	const struct seen *s = ctx;
 
-	return (state_of(s->p) & ~PRONGI_HELD) == (s->state & ~PRONGI_HELD);
+	return (prongi_state(s->p) & ~PRONGI_HELD) == (s->state & ~PRONGI_HELD);
 }
 
 int prong_process_signal(prong_process *p, int sig)
@@ -74,7 +68,7 @@ int prong_process_signal(prong_process *p, int sig)
 
 	if (!valid(p) || sig < 0 || sig > SIGRTMAX)
 		return -EINVAL; /* no words: this may be a signal handler */
-	s.state = state_of(p);
+	s.state = prongi_state(p);
 	if (prongi_phase(s.state) != PRONGI_RUNNING)
 		return 0;
 	return prongi_os_signal(prongi_state_pid(s.state), sig, unchanged, &s);
@@ -82,7 +76,7 @@ int prong_process_signal(prong_process *p, int sig)
 
 bool prong_process_alive(const prong_process *p)
 {
-	return valid(p) && !over(state_of(p));
+	return valid(p) && !over(prongi_state(p));
 }
 
 const char *prong_process_name(const prong_process *p)
@@ -94,7 +88,7 @@ const char *prong_process_name(const prong_process *p)
 
 int prong_process_pid(const prong_process *p)
 {
-	return p ? prongi_state_pid(state_of(p)) : prongi_os_pid();
+	return p ? prongi_state_pid(prongi_state(p)) : prongi_os_pid();
 }
 
 static int outcome_of(const struct prong_process *p, uint64_t state)
@@ -113,13 +107,14 @@ void prong_process_report(const prong_process *p, prong_report *out)
 		p = prong_process_self();
 	if (!valid(p))
 		return;
-	state = state_of(p);
+	state = prongi_state(p);
 	out->outcome = outcome_of(p, state);
 	out->pid = prongi_state_pid(state);
 	out->elapsed_ns = (over(state) ? p->ended : prongi_os_now()) - p->started;
 	memcpy(out->name, p->name, sizeof out->name);
 	if (!over(state))
 		return;
+	/* acquire: pairs with the release in run(), child.c. */
 	out->code = atomic_load_explicit(&p->has_result, memory_order_acquire) && !p->signal
 			    ? atomic_load_explicit(&p->result, memory_order_relaxed)
 			    : p->code;
@@ -136,7 +131,7 @@ int prong_process_fd(const prong_process *p)
 	if (!valid(p))
 		return invalid("process_fd");
 	for (;;) {
-		uint64_t state = state_of(p);
+		uint64_t state = prongi_state(p);
 
 		if (over(state))
 			return prongi_os_ready_fd();
@@ -147,7 +142,7 @@ int prong_process_fd(const prong_process *p)
 		}
 		if (fd < 0)
 			return prongi_fail(fd, "process_fd: no descriptor for %s", p->name);
-		if (state_of(p) == state || over(state_of(p)))
+		if (prongi_state(p) == state || over(prongi_state(p)))
 			return fd;
 		prongi_os_fd_close(fd);
 	}
@@ -177,7 +172,7 @@ size_t prong_process_children(prong_process **out, size_t max)
 	me = prongi_process_ref(prongi_me);
 	for (uint32_t i = 0; i < n; i++) {
 		struct prong_process *p = &prongi_heap->process[i];
-		uint64_t state = state_of(p);
+		uint64_t state = prongi_state(p);
 
 		if (prongi_phase(state) <= PRONGI_BEING || over(state) ||
 		    atomic_load_explicit(&p->parent, memory_order_relaxed) != me)
@@ -194,7 +189,7 @@ void prong_process_free(prong_process *p)
 	if (!p || !valid(p) || prongi_enter())
 		return;
 	prongi_nanny_reap(p);
-	if (over(state_of(p)))
+	if (over(prongi_state(p)))
 		prong_free_at((void **)&p->block);
 	prongi_process_let_go(p);
 }

@@ -22,7 +22,8 @@ bool prongi_start_parcel(const struct prongi_start *s);
 /* Fill p->block with what is too large for the record: the argument, and what the options and the
    starter's state ask for beyond what the server has.  forked: the child is a copy of the starter
    and has its state already (wish.c). */
-int prongi_start_pack(struct prong_process *p, const struct prongi_start *s, bool forked, bool parcel);
+int prongi_start_pack(struct prong_process *p, const struct prongi_start *s, bool forked,
+		      bool parcel);
 
 /* The descriptors for the wish: 0 to 2, then the declared ones.  *extra is to be closed after use,
    when it is not -1 (wish.c). */

@@ -1,11 +1,11 @@
-/* Starting a process: a record is claimed and filled in, and the server, or the child that it keeps
-   ready, is told.
+/* Starting a process: a record is claimed and filled in, and the server, or the child that it
+   keeps ready, is told.
 
    The three ways from the starter to the child, the fastest first:
-      the ready child is taken by a CAS and woken, before the record is filled in: a wake takes longer
-      than that, so the two go on at once, and the child waits for the record if it must;
-      a bit is set and the doorbell rung: when there is no ready child;
-      a parcel of descriptors is sent: when files must travel. */
+      the ready child is taken by a CAS and woken, before the record is filled in: a wake takes
+      longer than that, so the two go on at once, and the child waits for the record if it must;
+      a bit is set and the doorbell rung: when there is no ready child; a parcel of descriptors
+      is sent: when files must travel. */
 #include "run/process.h"
 #include <errno.h>
 #include <prong/family.h>
@@ -17,7 +17,7 @@
 #define S     (&prongi_heap->server)
 #define TRIES 50 /* times that a start is begun anew while one server replaces another */
 
-/* --- may it? ------------------------------------------------------------------------------------- */
+/* --- may it? ------------------------------------------------------------------------------- */
 
 static int check_rights(void)
 {
@@ -38,19 +38,19 @@ static int check_rights(void)
 	else if (now.secure != S->creds.secure)
 		what = "no_new_privs or seccomp mode";
 	return prongi_fail(PRONG_PRIVILEGE,
-			   "process_start: %s have changed since prong_open(); close and open again",
-			   what);
+			   "process_start: %s have changed since prong_open(); close and open "
+			   "again", what);
 }
 
 /* A server, opened again if it was lost and still can be. */
 static int need_server(void)
 {
-	if (atomic_load_explicit(&S->state, memory_order_acquire) == PRONGI_SERVER_UP)
+	if (prongi_server_state() == PRONGI_SERVER_UP)
 		return 0;
 	return prong_open(NULL);
 }
 
-/* --- the record ------------------------------------------------------------------------------------ */
+/* --- the record ---------------------------------------------------------------------------- */
 
 static void give_name(struct prong_process *p, const char *name)
 {
@@ -109,16 +109,19 @@ static int withdraw(struct prong_process *p, int r)
 	return r;
 }
 
-/* --- telling the server -------------------------------------------------------------------------------- */
+/* --- telling the server -------------------------------------------------------------------- */
 
-/* Make a waiting child run p.  It is p's from the CAS on, whoever dies.  Return its number, or 0. */
+/* Make a waiting child run p.  It is p's from the CAS on, whoever dies.  Return its number, or
+   0. */
 static int take_ready(struct prong_process *p)
 {
 	for (int k = 0; k < PRONGI_READY; k++) {
+		/* acquire: pairs with the release in refill(): there is such a child. */
 		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_acquire);
 
 		if ((v & 3) != PRONGI_READY_WAITS)
 			continue;
+		/* release, of acq_rel: pairs with the acquire in be_ready(). */
 		if (!atomic_compare_exchange_strong_explicit(&S->ready[k], &v,
 							     prongi_ready_taken(v, p),
 							     memory_order_acq_rel,
@@ -131,7 +134,8 @@ static int take_ready(struct prong_process *p)
 	return 0;
 }
 
-/* The record is filled in.  Where there is nothing to confirm, it runs as of now: the child needs not
+/* The record is filled in.  Where there is nothing to confirm, it runs as of now: the child
+   needs not
    say so.  False: the child was killed before. */
 static bool release_ready(struct prong_process *p, int pid)
 {
@@ -179,7 +183,7 @@ int prongi_start_finish(struct prong_process **out, struct prong_process *p)
 {
 	for (;;) {
 		/* acquire: pairs with the step to REFUSED or RUNNING. */
-		uint64_t v = atomic_load_explicit(&p->state, memory_order_acquire);
+		uint64_t v = prongi_state(p);
 
 		if (prongi_phase(v) == PRONGI_REFUSED) {
 			int r = p->error;
@@ -199,7 +203,7 @@ int prongi_start_finish(struct prong_process **out, struct prong_process *p)
 	}
 }
 
-/* --- the call -------------------------------------------------------------------------------------------- */
+/* --- the call ------------------------------------------------------------------------------ */
 
 /* Tell the server, or the ready child with number pid. */
 static int submit(struct prong_process *p, const struct prongi_start *s, int pid, bool parcel)

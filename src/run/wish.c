@@ -92,7 +92,7 @@ int prongi_start_check(const struct prongi_start *s)
 	return check_options(s->opts);
 }
 
-/* --- packing ------------------------------------------------------------------------------------ */
+/* --- packing ------------------------------------------------------------------------------- */
 
 /* Where the wish's text is written; with a NULL base it is only counted. */
 struct text {
@@ -232,18 +232,19 @@ static int pack(struct prong_process *p, const struct prongi_start *s, const str
 			return r;
 	}
 	if (large)
-		p->arg = (void *)(uintptr_t)p->block;
+		p->arg = prongi_block(p);
 	if (s->size)
 		memcpy(p->arg, s->arg, s->size);
 	p->size = s->size;
 	if (wish) {
-		p->wish = (struct prongi_wish *)(void *)((char *)(uintptr_t)p->block + before);
+		p->wish = (struct prongi_wish *)(void *)((char *)prongi_block(p) + before);
 		fill(p->wish, s, state);
 	}
 	return 0;
 }
 
-int prongi_start_pack(struct prong_process *p, const struct prongi_start *s, bool forked, bool parcel)
+int prongi_start_pack(struct prong_process *p, const struct prongi_start *s, bool forked,
+		      bool parcel)
 {
 	struct state state;
 

@@ -104,7 +104,8 @@ int prong_mutex_unlock(prong_mutex *m)
 		atomic_store_explicit(&prongi_self.slot->wake_lock, (uintptr_t)word,
 				      memory_order_relaxed);
 	prongi_then();
-	/* release: pairs with the acquire of the next owner.  Only WAIT can have changed since v. */
+	/* release: pairs with the acquire of the next owner.  Only WAIT can have changed since
+	   v. */
 	v = atomic_exchange_explicit(word, v & PRONGI_DIED, memory_order_release);
 	if (v & PRONGI_WAIT)
 		prongi_wake_one(word);
