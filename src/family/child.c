@@ -229,14 +229,21 @@ static void touch(void)
 	prongi_os_heap_commit(prongi_heap->slot, sizeof(struct prongi_slot) * 16);
 }
 
+/* End without having begun: never to be taken for the end of the function. */
+_Noreturn void prongi_child_vanish(void)
+{
+	kill(prongi_os_pid(), SIGKILL);
+	_exit(1);
+}
+
 void prongi_child_prepare(int parent)
 {
 	if (prongi_os_die_with(parent, SIGKILL))
-		_exit(0);
+		prongi_child_vanish();
 	prongi_os_heap_inherit(prongi_heap, prongi_heap->size, false);
 	prongi_forget();
 	if (prongi_os_at_exit(child_ends))
-		_exit(0);
+		prongi_child_vanish();
 }
 
 void prongi_child_wait_ready(void)
@@ -261,20 +268,20 @@ static _Noreturn void live(struct prong_process *p)
 	if (prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_os_pid()))
 		prongi_process_wake(p);
 	else if (prongi_phase_of(p) != PRONGI_RUNNING)
-		_exit(0); /* the starter has ended meanwhile */
+		prongi_child_vanish(); /* the starter has ended meanwhile */
 	leave_ready();
 	/* seq_cst: pairs with finish() of the guard; a copy must not outlive the family. */
 	if ((prongi_state(p) & PRONGI_ROOT) &&
 	    atomic_load_explicit(&prongi_heap->server.state, memory_order_seq_cst) ==
 		    PRONGI_NO_SERVER)
-		_exit(0);
+		prongi_child_vanish();
 	exit(run(p));
 }
 
 _Noreturn void prongi_child(struct prong_process *p, uint64_t ref, const int *fds, int n)
 {
 	if (prongi_process_ref(p) != ref)
-		_exit(0);
+		prongi_child_vanish();
 	umask((mode_t)p->umask);
 	if (p->wish)
 		take_over(p, p->wish, fds, n);

@@ -244,6 +244,9 @@ void prongi_server_lost(void);
 /* The first steps of a new process: to die with its parent, and to be nobody yet. */
 void prongi_child_prepare(int parent);
 
+/* The end of a process that has nothing to be. */
+_Noreturn void prongi_child_vanish(void);
+
 /* What a child of the server can do before it knows what it will be. */
 void prongi_child_wait_ready(void);
 

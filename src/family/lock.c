@@ -12,7 +12,7 @@
 
 /* How often a lock is looked at before its waiter sleeps.  A sleeping waiter on another processor
    costs its waker some 40 us to wake; a short section is over in a tenth of one. */
-#define SPINS 120
+#define SPINS 200
 
 void prongi_wake_one(prongi_word *word)
 {
@@ -33,14 +33,12 @@ static bool spin(prongi_word *word)
 {
 	if (!prongi_spins)
 		return false;
-	for (int i = 0, pause = 1; i < SPINS; i += pause) {
+	for (int i = 0; i < SPINS; i++) { /* without a back-off: a lock is free for moments only */
 		uint64_t v = atomic_load_explicit(word, memory_order_relaxed);
 
 		if (!prongi_owner(v) && take(word, v, v & PRONGI_FLAGS))
 			return true;
-		for (int k = 0; k < pause; k++)
-			prongi_os_pause();
-		pause = pause < 8 ? pause * 2 : 8;
+		prongi_os_pause();
 	}
 	return false;
 }

@@ -147,7 +147,7 @@ static _Noreturn void be_taken(struct prong_process *p)
 	await_starter(p, ref);
 	if (prongi_phase_of(p) == PRONGI_ASKED || prongi_phase_of(p) == PRONGI_RUNNING)
 		prongi_child(p, ref, NULL, 0);
-	_exit(0);
+	prongi_child_vanish();
 }
 
 /* The life of a ready child: wait to be taken.  Its word says NONE until the server has written it,
@@ -168,7 +168,7 @@ static _Noreturn void be_ready(int k, int server)
 
 			if (p)
 				be_taken(p);
-			_exit(0);
+			prongi_child_vanish();
 		}
 		prongi_os_wait(prongi_low(&S->ready[k]), (uint32_t)v, PRONG_FOREVER, true);
 	}

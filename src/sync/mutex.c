@@ -1,5 +1,6 @@
 /* The mutex: an owner word, a mode and a depth.  Locking and unlocking what nobody else wants is
-   one CAS, one exchange and one store that says which lock a wake may be owed for.
+   two CAS and one store that says which lock a wake may be owed for.  Each begins with its CAS:
+   a look before it would fetch the line twice from a processor that spins on it.
 
    word_    see family/shared.h.  By everybody, atomically.
    mode_    0, or 1: recursive.  Read-only.
@@ -40,6 +41,8 @@ static int again(prong_mutex *m)
 	if (m->depth_ == UINT32_MAX)
 		return prongi_fail(-EOVERFLOW, "mutex_lock: locked too often");
 	m->depth_++;
+	/* As if somebody slept: so that unlock goes the slow way, where it looks at the depth. */
+	atomic_fetch_or_explicit(word_of(m), PRONGI_WAIT, memory_order_relaxed);
 	return 0;
 }
 
@@ -59,57 +62,72 @@ static int lock_slow(prong_mutex *m, prong_time deadline)
 	return r;
 }
 
+/* What was just locked is no mutex. */
+static int undo(prong_mutex *m)
+{
+	/* release: pairs with the acquire of the next owner. */
+	atomic_exchange_explicit(word_of(m), 0, memory_order_release);
+	return check(m, "mutex_lock");
+}
+
 int prong_mutex_lock(prong_mutex *m, prong_time deadline)
 {
 	uint64_t free = 0;
 
+	if (!m || !prongi_self.id || (uintptr_t)m % sizeof(uint64_t))
+		return lock_slow(m, deadline);
 	/* acquire: pairs with the release in prong_mutex_unlock(). */
-	if (m && prongi_self.id && m->mode_ <= 1 && (uintptr_t)m % sizeof(uint64_t) == 0 &&
-	    atomic_compare_exchange_strong_explicit(word_of(m), &free, prongi_self.id,
-						    memory_order_acquire, memory_order_relaxed))
-		return 0;
-	return lock_slow(m, deadline);
+	if (!atomic_compare_exchange_strong_explicit(word_of(m), &free, prongi_self.id,
+						     memory_order_acquire, memory_order_relaxed))
+		return lock_slow(m, deadline);
+	return m->mode_ <= 1 ? 0 : undo(m);
 }
 
-static int unlock_slow(prong_mutex *m, const char *what)
+/* Say which lock a wake may be owed for, before the word changes: for who repairs the caller.  For
+   a lock outside the heap there is nobody to read it, and the repairer ignores it. */
+static void promise_wake(const prong_mutex *m)
 {
-	int r = check(m, what);
+	if (!PRONGI_MUTANT(9))
+		atomic_store_explicit(&prongi_self.slot->wake_lock, (uintptr_t)word_of(m),
+				      memory_order_relaxed);
+	prongi_then();
+}
+
+/* It is wanted, marked, held more than once, or not the caller's. */
+static int unlock_slow(prong_mutex *m)
+{
+	int r = check(m, "mutex_unlock");
+	uint64_t v;
 
 	if (r)
 		return r;
 	if (!mine(m))
-		return prongi_fail(-EPERM, "%s: the caller does not own it", what);
+		return prongi_fail(-EPERM, "mutex_unlock: the caller does not own it");
 	if (m->depth_) {
 		m->depth_--;
-		return 1;
+		return 0;
 	}
+	promise_wake(m);
+	v = atomic_load_explicit(word_of(m), memory_order_relaxed);
+	/* release: pairs with the acquire of the next owner.  Only WAIT may have changed since. */
+	v = atomic_exchange_explicit(word_of(m), v & PRONGI_DIED, memory_order_release);
+	if (v & PRONGI_WAIT)
+		prongi_wake_one(word_of(m));
 	return 0;
 }
 
 int prong_mutex_unlock(prong_mutex *m)
 {
-	prongi_word *word;
-	uint64_t v;
+	uint64_t id = prongi_self.id;
 
-	if (!m || !mine(m) || m->depth_) {
-		int r = unlock_slow(m, "mutex_unlock");
-
-		return r < 0 ? r : 0;
-	}
-	word = word_of(m);
-	v = atomic_load_explicit(word, memory_order_relaxed);
-	/* Before the word: who dies after it, and owes a wake, has said where.  For a lock outside
-	   the heap there is nobody to read it, and the repairer ignores it. */
-	if (!PRONGI_MUTANT(9))
-		atomic_store_explicit(&prongi_self.slot->wake_lock, (uintptr_t)word,
-				      memory_order_relaxed);
-	prongi_then();
-	/* release: pairs with the acquire of the next owner.  Only WAIT can have changed since
-	   v. */
-	v = atomic_exchange_explicit(word, v & PRONGI_DIED, memory_order_release);
-	if (v & PRONGI_WAIT)
-		prongi_wake_one(word);
-	return 0;
+	if (!m || !id || (uintptr_t)m % sizeof(uint64_t))
+		return unlock_slow(m);
+	promise_wake(m);
+	/* release: pairs with the acquire of the next owner. */
+	if (atomic_compare_exchange_strong_explicit(word_of(m), &id, 0, memory_order_release,
+						    memory_order_relaxed))
+		return 0;
+	return unlock_slow(m);
 }
 
 int prong_mutex_consistent(prong_mutex *m)
