@@ -20,8 +20,7 @@
 #include <sys/single_threaded.h>
 #endif
 
-/* STATX_MNT_ID, Linux 5.8; older ones leave the field 0. */
-#define PRONGI_STATX_MNT_ID 0x1000U
+#define STATX_INO_AND_MNT_ID 0x1100U
 
 static uint64_t hash(const void *bytes, size_t n)
 {
@@ -87,16 +86,18 @@ static uint64_t read_ns(const char *path)
 	return p ? strtoull(p + 1, NULL, 10) : 0;
 }
 
-/* A new mount namespace has mounts with new numbers, so the root's mount tells of it, cheaply. */
+/* A new mount namespace has mounts with new numbers, so the root's mount tells of it, cheaply.  As
+   words: not every C library has struct statx, and few its mount number, which is 0 before Linux
+   5.8. */
 static void read_root(struct prongi_creds *c)
 {
-	struct statx s;
+	enum { INO = 4, DEV = 17, MNT_ID = 18, WORDS = 32 };
+	uint64_t s[WORDS] = { 0 };
 
-	memset(&s, 0, sizeof s);
-	if (statx(AT_FDCWD, "/", 0, STATX_INO | PRONGI_STATX_MNT_ID, &s) == 0) {
-		c->root[0] = (uint64_t)s.stx_dev_major << 32 | s.stx_dev_minor;
-		c->root[1] = s.stx_ino;
-		c->ns[0] = s.stx_mnt_id;
+	if (syscall(SYS_statx, AT_FDCWD, "/", 0, STATX_INO_AND_MNT_ID, s) == 0) {
+		c->root[0] = s[DEV];
+		c->root[1] = s[INO];
+		c->ns[0] = s[MNT_ID];
 	}
 }
 
