@@ -76,7 +76,7 @@ static int attempt(prongi_word *word, bool mutex, prong_time deadline)
 	if (!owner)
 		return take(word, v, PRONGI_WAIT | (v & PRONGI_DIED)) ? taken : PRONG_RUNNING;
 	/* A kernel lock waits for the repairer instead: only it may apply the log. */
-	if (mutex && prongi_owner_dead(owner))
+	if (mutex && !PRONGI_MUTANT(17) && prongi_owner_dead(owner))
 		return take(word, v, PRONGI_WAIT | PRONGI_DIED) ? PRONG_OWNERDEAD : PRONG_RUNNING;
 	if (!(v & PRONGI_WAIT)) {
 		if (!atomic_compare_exchange_strong_explicit(word, &v, v | PRONGI_WAIT,
@@ -161,7 +161,7 @@ void prongi_commit(void)
 	uint32_t n = me->filled;
 
 	prongi_then(); /* the log is whole before it counts */
-	if (!PRONGI_MUTANT(1))
+	if (!PRONGI_MUTANT(1) && !PRONGI_MUTANT(16))
 		atomic_store_explicit(&me->count, n, memory_order_relaxed);
 	prongi_then(); /* it counts before any of it is done */
 	for (uint32_t i = 0; i < n; i++) {
@@ -173,6 +173,8 @@ void prongi_commit(void)
 		   bytes. */
 		atomic_store_explicit(at, value, memory_order_release);
 	}
+	if (PRONGI_MUTANT(16))
+		atomic_store_explicit(&me->count, n, memory_order_relaxed);
 	prongi_then(); /* all is done before it ceases to count */
 	if (!PRONGI_MUTANT(4))
 		atomic_store_explicit(&me->count, 0, memory_order_relaxed);

@@ -37,6 +37,8 @@ static void replay(struct prongi_slot *slot)
 {
 	uint64_t n = atomic_load_explicit(&slot->count, memory_order_relaxed);
 
+	if (PRONGI_MUTANT(29))
+		return;
 	for (uint64_t i = 0; i < n && i < PRONGI_LOG; i++) {
 		uint64_t at = atomic_load_explicit(&slot->log[i].at, memory_order_relaxed);
 
@@ -76,15 +78,16 @@ static void repair_section(struct prongi_slot *slot, uint64_t dead)
    killed repairer has freed, but told nobody: so that wakes too. */
 static void disown(prongi_word *word, uint64_t dead, bool shared)
 {
+	uint64_t freed = PRONGI_DIED | (PRONGI_MUTANT(13) ? 0 : PRONGI_WAIT);
 	uint64_t v = atomic_load_explicit(word, memory_order_relaxed);
 
 	/* release: pairs with take() of the next owner. */
 	while (prongi_owner(v) == dead)
-		if (atomic_compare_exchange_weak_explicit(word, &v, PRONGI_DIED | PRONGI_WAIT,
+		if (atomic_compare_exchange_weak_explicit(word, &v, freed,
 							  memory_order_release,
 							  memory_order_relaxed))
 			break;
-	if (prongi_owner(v) == dead || !prongi_owner(v))
+	if (prongi_owner(v) == dead || (!prongi_owner(v) && !PRONGI_MUTANT(14)))
 		prongi_os_wake(prongi_low(word), EVERYBODY, shared);
 }
 

@@ -110,7 +110,8 @@ static int unlock_slow(prong_mutex *m)
 	promise_wake(m);
 	v = atomic_load_explicit(word_of(m), memory_order_relaxed);
 	/* release: pairs with the acquire of the next owner.  Only WAIT may have changed since. */
-	v = atomic_exchange_explicit(word_of(m), v & PRONGI_DIED, memory_order_release);
+	v = atomic_exchange_explicit(word_of(m), PRONGI_MUTANT(28) ? 0 : v & PRONGI_DIED,
+				     memory_order_release);
 	if (v & PRONGI_WAIT)
 		prongi_wake_one(word_of(m));
 	return 0;
