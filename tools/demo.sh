@@ -10,7 +10,7 @@ rounds=5
 # LC_ALL: the result and awk's decimal points are the same in every language.
 export LC_ALL=C
 
-workers=$(getconf _NPROCESSORS_ONLN)
+workers=$(nproc)
 test "$workers" -ge 2 || workers=2
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
