@@ -266,6 +266,8 @@ static struct prong_process *ready_ended(int pid)
 
 static void member_ended(struct prong_process *p, struct prongi_end *end)
 {
+	/* Killed before it said so: its number is known all the same. */
+	prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, end->pid);
 	prongi_process_note_end(p, end, false);
 	prongi_process_dies(p);
 	/* The number is free for others only after this, and RUNNING is over. */
