@@ -236,10 +236,22 @@ static int close_and_open(void)
 	return prong_open(NULL);
 }
 
+/* A process that the dying server still began goes with it. */
 static int lost_server(void)
 {
+	prong_process *p;
+	prong_report report;
+	int code, r;
+
 	CHECK_EQ(kill(server_pid(), SIGKILL), 0);
-	return plain_process();
+	r = prong_process_start(&p, body_return, &seven, sizeof seven, NULL);
+	if (r)
+		return r;
+	CHECK_OK(prong_process_join(p, &code, soon()));
+	prong_process_report(p, &report);
+	CHECK(code == 7 || report.server_lost);
+	prong_process_free(p);
+	return 0;
 }
 
 /* The host's own fork joins the family under failures. */

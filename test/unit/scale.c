@@ -5,7 +5,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
-#include <sys/resource.h>
+#include <sys/wait.h>
 
 /* --- a caller with 64 threads in malloc ----------------------------------------------------------- */
 
@@ -214,6 +214,54 @@ static void a_thousand_killed_at_once(void **state)
 	prong_free(c);
 }
 
+/* Copies of the caller are watched in another way, and so are the host's own forks. */
+static void many_copies_at_once(void **state)
+{
+	enum { N = 300 };
+	prong_process_opts by_fork = { .method = PRONG_FORK };
+	atomic_int *go = shared(sizeof *go);
+	prong_process *p[N];
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		p[i] = start_with(body_wait, go, 0, &by_fork);
+	for (int i = 0; i < N; i += 3)
+		CHECK_OK(prong_process_signal(p[i], SIGKILL));
+	for (int i = 0; i < N; i += 3)
+		CHECK_EQ(join(p[i]), -SIGKILL);
+	atomic_store(go, 1);
+	for (int i = 0; i < N; i++)
+		CHECK_EQ(end(p[i]), i % 3 ? 0 : -SIGKILL);
+	prong_free(go);
+}
+
+static void many_forks_of_the_host(void **state)
+{
+	enum { N = 300 };
+	atomic_int *go = shared(sizeof *go);
+	int code = 7, status;
+	pid_t pid[N];
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		pid[i] = fork();
+		CHECK(pid[i] >= 0);
+		if (pid[i] == 0) {
+			void *block = prong_alloc(10); /* joins */
+
+			prong_free(block);
+			_exit(block ? body_wait(go) : 3);
+		}
+	}
+	CHECK_EQ(run(body_return, &code, sizeof code), 7);
+	atomic_store(go, 1);
+	for (int i = 0; i < N; i++) {
+		CHECK_EQ(waitpid(pid[i], &status, 0), pid[i]);
+		CHECK_EQ(status, 0);
+	}
+	prong_free(go);
+}
+
 /* Starters side by side, threads and processes. */
 static void *starts_many(void *arg)
 {
@@ -253,6 +301,8 @@ static const struct CMUnitTest tests[] = {
 	CASE(in_a_row_they_leave_nothing),
 	CASE(a_thousand_members_at_once),
 	CASE(a_thousand_killed_at_once),
+	CASE(many_copies_at_once),
+	CASE(many_forks_of_the_host),
 	CASE(many_starters),
 };
 
