@@ -36,8 +36,10 @@ static void await_stage(uint64_t stage)
 
 		if (waitpid(now.main, &status, WNOHANG) == now.main)
 			die("main ended before its time with %#x", status);
-		if (now_ms() > until)
+		if (now_ms() > until) {
+			row_stuck(now.out, now.main);
 			die("main does not get to stage %d", (int)stage);
+		}
 		family_nap();
 	}
 }

@@ -241,6 +241,15 @@ static void owner_died_before(void)
 	world_become(-1);
 }
 
+/* The victim does not put right what the dead one left: so the next must be told as well. */
+static void look_away(void)
+{
+	if (prong_mutex_lock(&world->mutex, PRONG_FOREVER) != PRONG_OWNERDEAD)
+		note(KILL_TORN);
+	if (prong_mutex_unlock(&world->mutex))
+		note(KILL_TORN);
+}
+
 /* The dead one's half a change counts: whoever recovers completes it. */
 static unsigned check_with_death(void)
 {
@@ -349,6 +358,8 @@ static const struct kill_scenario scenarios[] = {
 	{ .name = "recursive-two-asleep", .setup = make_recursive, .victim = recursive,
 	  .asleep = two_come, .other = { other, other }, .late = other, .check = check },
 	{ .name = "owner-dead-consistent", .setup = owner_died_before, .victim = critical,
+	  .other = { other }, .late = other, .check = check_with_death },
+	{ .name = "owner-dead-unlocked", .setup = owner_died_before, .victim = look_away,
 	  .other = { other }, .late = other, .check = check_with_death },
 	{ .name = "owner-dies-asleep", .setup = late, .before = holder_died,
 	  .victim = critical, .asleep = holder_is_repaired, .other = { dying_holder },

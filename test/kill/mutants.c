@@ -27,6 +27,18 @@ const struct mutant mutants[] = {
 	  { "mutex/unlock-two-asleep" } },
 	{ 12, "the lock's journal is written after the lock",
 	  { "lock/section-nothing" } },
+	{ 13, "repair frees a mutex as if nobody waited",
+	  { "mutex/unlock-two-asleep-third" } },
+	{ 14, "repair wakes only on a mutex that is still owned",
+	  { "mutex/unlock-two-asleep" } },
+	{ 16, "the commit is stored after what it commits",
+	  { "lock/three-sections" } },
+	{ 17, "a mutex of a dead owner is waited for",
+	  { "mutex/owner-dead-consistent" } },
+	{ 28, "an unlock forgets that an owner has died",
+	  { "mutex/owner-dead-unlocked" } },
+	{ 29, "repair does not replay",
+	  { "lock/section-two-asleep", "heap/realloc_at-moved" } },
 	{ 0, NULL, { NULL } }
 };
 

@@ -49,6 +49,7 @@ void world_open(void)
 	kill_control = shared_page(sizeof *kill_control);
 	if (prongi_family_map(HEAP_SIZE) || prongi_processes_reach(ACTORS + 2))
 		die("no heap");
+	prongi_spins = true; /* also where there is one processor: the ways are to be the same */
 	/* Its own forks are the actors: they keep the heap. */
 	prongi_os_heap_inherit(prongi_heap, HEAP_SIZE, true);
 	prongi_me = &prongi_heap->process[0];
