@@ -268,7 +268,7 @@ static _Noreturn void live(struct prong_process *p)
 	if (prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_os_pid()))
 		prongi_process_wake(p);
 	else if (prongi_phase_of(p) != PRONGI_RUNNING)
-		prongi_child_vanish(); /* the starter has ended meanwhile */
+		prongi_child_vanish(); /* the starter has ended; the server repairs the slot */
 	leave_ready();
 	/* seq_cst: pairs with finish() of the guard; a copy must not outlive the family. */
 	if ((prongi_state(p) & PRONGI_ROOT) &&

@@ -76,13 +76,19 @@ static int take_slot(void)
 
 /* --- forks of the program's own -------------------------------------------------------------- */
 
-void prongi_fork_begin(void)
+static bool forking_with_heap; /* under forking */
+
+int prongi_fork_begin(void)
 {
+	int r = 0;
+
 	if (prongi_serving)
-		return;
+		return 0;
 	pthread_mutex_lock(&forking);
 	if (prongi_heap)
-		prongi_os_heap_inherit(prongi_heap, prongi_heap->size, true);
+		r = prongi_os_heap_inherit(prongi_heap, prongi_heap->size, true);
+	forking_with_heap = r == 0;
+	return r;
 }
 
 void prongi_fork_end(void)
@@ -92,6 +98,11 @@ void prongi_fork_end(void)
 	if (prongi_heap)
 		prongi_os_heap_inherit(prongi_heap, prongi_heap->size, false);
 	pthread_mutex_unlock(&forking);
+}
+
+static void fork_prepare(void)
+{
+	prongi_fork_begin();
 }
 
 void prongi_forget(void)
@@ -112,6 +123,8 @@ static void fork_child(void)
 {
 	if (prongi_serving)
 		return;
+	if (!forking_with_heap)
+		prongi_heap = NULL; /* the system had no memory: it begins a family of its own */
 	if (prongi_heap)
 		prongi_os_heap_inherit(prongi_heap, prongi_heap->size, false);
 	prongi_forget();
@@ -204,7 +217,7 @@ static int prepare(void)
 		return 0;
 	if (pthread_key_create(&at_thread_end, thread_ends))
 		return prongi_fail(-EAGAIN, "open: the program has no thread key left");
-	if (pthread_atfork(prongi_fork_begin, prongi_fork_end, fork_child) ||
+	if (pthread_atfork(fork_prepare, prongi_fork_end, fork_child) ||
 	    atexit(program_ends)) {
 		pthread_key_delete(at_thread_end);
 		return prongi_fail(-ENOMEM, "open: no memory for a handler");

@@ -43,7 +43,7 @@ void prongi_leave(void);
 int prongi_family_map(size_t size);
 
 /* Around a fork whose child shall have the heap. */
-void prongi_fork_begin(void);
+int prongi_fork_begin(void);
 void prongi_fork_end(void);
 
 /* Forget, in a child of whatever fork, all that was the parent's thread's own. */
@@ -120,6 +120,10 @@ void prongi_repair_thread(struct prongi_slot *slot);
 /* Repair all slots of the process with this index. */
 void prongi_repair_process(uint32_t process);
 void prongi_pass_on_process(uint32_t process);
+
+/* Repair the slot of the first thread of a process that has ended, but is not reaped, and had lost
+   its record before it ran. */
+void prongi_repair_first_thread(int pid);
 
 /* --- process records (proc.c) -------------------------------------------------------------- */
 

@@ -171,8 +171,6 @@ static void watch_root(struct prong_process *p)
 	if (watches(ref) || me.n == PRONGI_WATCHED)
 		return;
 	r = prongi_os_watch_begin(&me.w[me.n], watched_pid(p));
-	if (r && r != -ESRCH)
-		return; /* it will give up, see prongi_server_watch_me() */
 	if (!(prongi_state(p) & PRONGI_FORKED) &&
 	    prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_state_pid(prongi_state(p))))
 		prongi_process_wake(p);
@@ -262,7 +260,7 @@ _Noreturn void prongi_guard(int server, int up)
 	prongi_os_close_from(3, &up, up >= 0);
 	me.n = 1;
 	if (server && prongi_os_watch_begin(&me.w[0], server))
-		_exit(1); /* it has ended, or there is no descriptor: it will make another guard */
+		_exit(1); /* it has ended, and its children with it */
 	atomic_store_explicit(&S->guard, prongi_os_pid(), memory_order_relaxed);
 	if (!server)
 		r = fork_server(up);
@@ -372,7 +370,7 @@ int prongi_server_watch_me(void)
 	for (int i = 0; prongi_phase(v = prongi_state(prongi_me)) == PRONGI_ASKED; i++) {
 		if (i == WATCH_TRIES)
 			return prongi_fail(PRONG_NOSERVER,
-					   "open: the guard has no descriptor left");
+					   "open: the guard watches %d already", PRONGI_WATCHED);
 		if (!prongi_server_alive())
 			return prongi_fail(PRONG_NOSERVER, "open: the server was lost");
 		prongi_roots_changed();

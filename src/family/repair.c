@@ -210,3 +210,18 @@ void prongi_pass_on_process(uint32_t process)
 		if (belongs(&prongi_heap->slot[i], process))
 			prongi_repair_stopped(&prongi_heap->slot[i]);
 }
+
+void prongi_repair_first_thread(int pid)
+{
+	uint32_t n = prongi_slots_used();
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct prongi_slot *slot = &prongi_heap->slot[i];
+		/* acquire: pairs with the release in settle(): the number is its own. */
+		uint64_t id = atomic_load_explicit(&slot->id, memory_order_acquire);
+
+		if (id && !(id & PRONGI_CLAIMED) &&
+		    atomic_load_explicit(&slot->tid, memory_order_relaxed) == (uint32_t)pid)
+			prongi_repair(slot);
+	}
+}

@@ -317,6 +317,7 @@ static void child_changed(struct prongi_end *end)
 	}
 	if (me.guard_is_child && end->pid == me.guard)
 		me.guard = 0;
+	prongi_repair_first_thread(end->pid);
 	prongi_os_child_reap(end);
 }
 

@@ -20,8 +20,10 @@ int prongi_os_wait(_Atomic uint32_t *word, uint32_t seen, prong_time deadline, b
 	int op = FUTEX_WAIT_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
 	struct timespec until, *limit = NULL;
 
+	if (deadline.ns_ <= 0)
+		return PRONG_TIMEDOUT; /* the kernel would set a timer all the same */
 	if (deadline.ns_ != PRONG_FOREVER.ns_) {
-		int64_t ns = deadline.ns_ < 0 ? 0 : deadline.ns_;
+		int64_t ns = deadline.ns_;
 
 		until.tv_sec = (time_t)(ns / 1000000000);
 		until.tv_nsec = (long)(ns % 1000000000);

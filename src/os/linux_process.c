@@ -132,8 +132,14 @@ int prongi_os_kill_strangers(bool (*known)(int pid))
 
 int prongi_os_pidfd(int pid)
 {
-	long fd = syscall(SYS_pidfd_open, pid, 0);
+	static _Atomic bool missing; /* valgrind has words for each try */
+	long fd;
 
+	if (atomic_load_explicit(&missing, memory_order_relaxed))
+		return -ENOSYS;
+	fd = syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0 && errno == ENOSYS)
+		atomic_store_explicit(&missing, true, memory_order_relaxed);
 	return fd < 0 ? -errno : (int)fd;
 }
 

@@ -1,5 +1,6 @@
-/* Waiting for the end of processes that are not our children: by pidfds, which Linux has since 5.3.
-   Where they are missing or refused (valgrind, a seccomp filter) it is looked every few moments. */
+/* Waiting for the end of processes that are not our children: by pidfds, which Linux has since
+   5.3.  Where there is none (valgrind, a seccomp filter, no descriptor left) it looks every few
+   moments. */
 #define _GNU_SOURCE
 #include "os/os.h"
 #include <errno.h>
@@ -13,7 +14,7 @@ int prongi_os_watch_begin(struct prongi_watched *w, int pid)
 {
 	int fd = prongi_os_pidfd(pid);
 
-	if (fd < 0 && fd != -ENOSYS && fd != -EPERM)
+	if (fd == -ESRCH)
 		return fd;
 	*w = (struct prongi_watched){ pid, fd < 0 ? -1 : fd, false };
 	return 0;

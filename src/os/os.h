@@ -197,7 +197,7 @@ int prongi_os_receive_fds(int listener, uint64_t *word, int *fds, int *pid);
 
 /* --- the guard's eyes (linux_watch.c) ------------------------------------------------------ */
 
-#define PRONGI_WATCHED 1024
+#define PRONGI_WATCHED 4096
 
 /* A process that is watched: its number, 0 for none, and its pidfd, -1 where there is no such
    thing. */
@@ -206,7 +206,7 @@ struct prongi_watched {
 	bool ended;
 };
 
-/* Begin to watch process pid.  -ESRCH: it has ended; -EMFILE, -ENFILE, -ENOMEM. */
+/* Begin to watch process pid.  -ESRCH: it has ended. */
 int prongi_os_watch_begin(struct prongi_watched *w, int pid);
 
 /* Block until one of the n has ended, or SIGCHLD arrives; say in each whether it has. */

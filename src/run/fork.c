@@ -145,8 +145,8 @@ int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
 	}
 	prongi_process_step(p, PRONGI_BEING, PRONGI_ASKED, 0);
 	fflush(NULL); /* or the child writes again what is buffered now */
-	prongi_fork_begin();
-	pid = prongi_os_fork_quiet();
+	r = prongi_fork_begin();
+	pid = r ? r : prongi_os_fork_quiet();
 	if (pid == 0)
 		nanny(p, fds, n);
 	prongi_fork_end();
@@ -154,7 +154,7 @@ int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
 		close(extra);
 	if (pid < 0)
 		prongi_process_refuse(p, pid, "process_start: fork");
-	r = prongi_start_finish(out, p);
+	r = prongi_start_finish(out, p, pid);
 	if (r && pid > 0)
 		prongi_os_reap_quiet(pid, true); /* it has nothing left to wait for */
 	else if (r == 0)

@@ -34,8 +34,9 @@ int prongi_start_record(struct prong_process **out, const struct prongi_start *s
 int prongi_start_fill(struct prong_process *p, const struct prongi_start *s, bool forked,
 		      bool parcel);
 
-/* Wait until p runs or was refused; hand it out or say why not (start.c). */
-int prongi_start_finish(struct prong_process **out, struct prong_process *p);
+/* Wait until p runs or was refused; hand it out or say why not.  nanny: its pid, when it has one
+   (start.c). */
+int prongi_start_finish(struct prong_process **out, struct prong_process *p, int nanny);
 
 /* PRONG_FORK (fork.c). */
 int prongi_start_fork(struct prong_process **out, const struct prongi_start *s);

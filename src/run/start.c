@@ -179,7 +179,7 @@ static bool take_back(struct prong_process *p)
 	return prongi_process_step(p, PRONGI_ASKED, PRONGI_BEING, prongi_os_pid());
 }
 
-int prongi_start_finish(struct prong_process **out, struct prong_process *p)
+int prongi_start_finish(struct prong_process **out, struct prong_process *p, int nanny)
 {
 	for (;;) {
 		/* acquire: pairs with the step to REFUSED or RUNNING. */
@@ -197,8 +197,11 @@ int prongi_start_finish(struct prong_process **out, struct prong_process *p)
 			*out = p;
 			return 0;
 		}
-		if (prongi_os_wait(prongi_low(&p->state), (uint32_t)v, prong_in_ms(50), true) &&
-		    !prongi_server_alive() && take_back(p))
+		if (!prongi_os_wait(prongi_low(&p->state), (uint32_t)v, prong_in_ms(50), true))
+			continue;
+		if (nanny > 0 && prongi_os_ended(nanny))
+			prongi_process_refuse(p, -EAGAIN, "process_start: its nanny was killed");
+		else if (!prongi_server_alive() && take_back(p))
 			return withdraw(p, -ECONNRESET);
 	}
 }
@@ -243,7 +246,7 @@ static int start_once(struct prong_process **out, const struct prongi_start *s)
 	if (r)
 		return withdraw(p, r);
 	r = submit(p, s, pid, parcel);
-	return r ? r : prongi_start_finish(out, p);
+	return r ? r : prongi_start_finish(out, p, 0);
 }
 
 static int start(struct prong_process **out, const struct prongi_start *s)
