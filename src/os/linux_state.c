@@ -233,23 +233,26 @@ void prongi_os_stdio_id(struct prongi_stdio_id *id)
 
 /* kcmp() knows.  Where it is missing or refused, what is the same file, but for regular ones: two
    openings of one file cannot be told apart, and have each their own position. */
-static bool same(int pid, int fd, const uint64_t old[4])
+static int same(int pid, int fd, const uint64_t old[4])
 {
 	long r = syscall(SYS_kcmp, getpid(), pid, KCMP_FILE, fd, fd);
 	uint64_t now[4];
 
 	if (r >= 0)
 		return r == 0;
+	if (errno == ESRCH)
+		return -ESRCH;
 	identify(fd, now);
 	return !(now[3] >> 63) && memcmp(now, old, sizeof now) == 0;
 }
 
-bool prongi_os_stdio_same(int pid, const struct prongi_stdio_id *id)
+int prongi_os_stdio_same(int pid, const struct prongi_stdio_id *id)
 {
-	for (int i = 0; i < 3; i++)
-		if (!same(pid, i, id->file[i]))
-			return false;
-	return true;
+	int r = 1;
+
+	for (int i = 0; i < 3 && r == 1; i++)
+		r = same(pid, i, id->file[i]);
+	return r;
 }
 
 static uint32_t umask_from_proc(void)

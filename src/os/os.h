@@ -171,8 +171,9 @@ bool prongi_os_many_processors(void);
 int prongi_os_creds(struct prongi_creds *creds);
 void prongi_os_manner(struct prongi_manner *manner);
 int prongi_os_manner_set(const struct prongi_manner *now, const struct prongi_manner *old);
-/* True when 0 to 2 are the same open files, position and all, as in process pid, which had id. */
-bool prongi_os_stdio_same(int pid, const struct prongi_stdio_id *id);
+/* 1 when 0 to 2 are the same open files, position and all, as in process pid, which had id; 0 when
+   not; -ESRCH: there is no such process. */
+int prongi_os_stdio_same(int pid, const struct prongi_stdio_id *id);
 void prongi_os_stdio_id(struct prongi_stdio_id *id);
 uint32_t prongi_os_umask(void);
 int prongi_os_limit_set(int resource, uint64_t soft, uint64_t hard);

@@ -16,8 +16,9 @@ struct prongi_start {
 /* Refuse what can not be, with words (wish.c). */
 int prongi_start_check(const struct prongi_start *s);
 
-/* True when descriptors must travel for what s asks (wish.c). */
-bool prongi_start_parcel(const struct prongi_start *s);
+/* 1 when descriptors must travel for what s asks, else 0; -ECONNRESET: the server has just been
+   lost (wish.c). */
+int prongi_start_parcel(const struct prongi_start *s);
 
 /* Fill p->block with what is too large for the record: the argument, and what the options and the
    starter's state ask for beyond what the server has.  forked: the child is a copy of the starter

@@ -223,6 +223,8 @@ static int submit(struct prong_process *p, const struct prongi_start *s, int pid
 		r = send_parcel(p, s);
 	if (r == -ECONNREFUSED || r == -EPIPE) /* by a server that was just killed */
 		r = -ECONNRESET;
+	else if (r)
+		prongi_fail(r, "process_start: descriptors cannot be sent: %s", strerror(-r));
 	return r && take_back(p) ? withdraw(p, r) : 0;
 }
 
@@ -230,8 +232,7 @@ static int submit(struct prong_process *p, const struct prongi_start *s, int pid
 static int start_once(struct prong_process **out, const struct prongi_start *s)
 {
 	struct prong_process *p;
-	bool parcel;
-	int pid, r = need_server();
+	int pid, parcel, r = need_server();
 
 	if (r)
 		return r;
@@ -239,6 +240,8 @@ static int start_once(struct prong_process **out, const struct prongi_start *s)
 	if (r)
 		return r;
 	parcel = prongi_start_parcel(s);
+	if (parcel < 0)
+		return withdraw(p, parcel);
 	pid = parcel ? 0 : take_ready(p);
 	r = check_rights();
 	if (r == 0)

@@ -193,17 +193,18 @@ static bool plain(const prong_process_opts *o, const struct state *s)
 }
 
 /* Also when the starter's standard streams are not what the server's were at prong_open(). */
-bool prongi_start_parcel(const struct prongi_start *s)
+int prongi_start_parcel(const struct prongi_start *s)
 {
 	const prong_process_opts *o = s->opts;
+	int same;
 
 	if (o->nfds)
-		return true;
+		return 1;
 	for (int i = 0; i < 3; i++)
 		if (stdio_of(o, i)->kind == PRONG_FD)
-			return true;
-	return !prongi_os_stdio_same(atomic_load_explicit(&S->pid, memory_order_relaxed),
-				     &S->stdio);
+			return 1;
+	same = prongi_os_stdio_same(atomic_load_explicit(&S->pid, memory_order_relaxed), &S->stdio);
+	return same < 0 ? -ECONNRESET : !same;
 }
 
 static size_t rounded(size_t n)
