@@ -1,6 +1,7 @@
 /* Words for results, and the calling thread's last detail.  The detail lives in the thread's slot,
    which it gets for that if it must.  Without a family all share one: "could not open". */
 #include "family/family.h"
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -42,9 +43,9 @@ const char *prong_strerror(int result)
 		[PRONG_RUNNING] = "it is still running",
 	};
 
-	if (result < 0)
+	if (result < 0 && result >= -INT_MAX)
 		return strerror(-result);
-	if ((size_t)result < sizeof words / sizeof *words)
+	if (result >= 0 && (size_t)result < sizeof words / sizeof *words)
 		return words[result];
 	return "unknown result";
 }

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
-/* --- finding a helper's family from outside ---------------------------------------------------- */
+/* --- finding a helper's family from outside ------------------------------------------------ */
 
 /* True when process pid was begun by a helper that has this tag as its argument; its members are
    copies of it and have the same command line. */
@@ -55,7 +55,7 @@ static const char *new_tag(void)
 	return tag;
 }
 
-/* --- main ------------------------------------------------------------------------------------------ */
+/* --- main ---------------------------------------------------------------------------------- */
 
 static int body_nested_sleeper(void *arg)
 {
@@ -191,7 +191,7 @@ static void nothing_survives_a_normal_end(void **state)
 	}
 }
 
-/* --- the server ----------------------------------------------------------------------------------------- */
+/* --- the server ---------------------------------------------------------------------------- */
 
 static void expect_server_lost(prong_process *p)
 {
@@ -323,7 +323,7 @@ static void the_server_is_killed_at_random_moments(void **state)
 	helper_run("server-at-random", NULL);
 }
 
-/* --- the guard ---------------------------------------------------------------------------------------------- */
+/* --- the guard ----------------------------------------------------------------------------- */
 
 static int helper_guard(const char *arg)
 {
@@ -405,7 +405,7 @@ static void both_are_killed_at_once(void **state)
 	helper_run("both", NULL);
 }
 
-/* --- members ------------------------------------------------------------------------------------------------- */
+/* --- members ------------------------------------------------------------------------------- */
 
 struct holding {
 	prong_mutex m;

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <sys/time.h>
 
-/* --- words ---------------------------------------------------------------------------------------- */
+/* --- words --------------------------------------------------------------------------------- */
 
 static void every_condition_has_words_of_its_own(void **state)
 {
@@ -85,7 +85,7 @@ static void versions_agree(void **state)
 	CHECK_STR(prong_version(), PRONG_VERSION);
 }
 
-/* --- time -------------------------------------------------------------------------------------------- */
+/* --- time ---------------------------------------------------------------------------------- */
 
 static void now_is_between(void **state)
 {

@@ -52,7 +52,7 @@ static const struct call {
 
 #define CALLS ((int)(sizeof calls / sizeof *calls))
 
-/* --- the filter ---------------------------------------------------------------------------------- */
+/* --- the filter ---------------------------------------------------------------------------- */
 
 /* Notify of the calls of this kind, and of the subject's own words. */
 static int install(enum fault_kind kind)
@@ -101,7 +101,7 @@ bool fault_disarm(void)
 	return r == 1;
 }
 
-/* --- the supervisor --------------------------------------------------------------------------------- */
+/* --- the supervisor ------------------------------------------------------------------------ */
 
 static struct {
 	int armed; /* 0, or the call from now on that fails */
@@ -210,7 +210,7 @@ static int receive_fd(int socket)
 
 static int supervise(int listener, pid_t pid, enum fault_kind kind)
 {
-	prong_time limit = prong_in_ms(4 * HANG_MS);
+	prong_time limit = prong_in_ms(2 * HANG_MS);
 	struct pollfd p = { .fd = listener, .events = POLLIN };
 	int status;
 

@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-/* --- what a subject does again and again ------------------------------------------------------------ */
+/* --- what a subject does again and again --------------------------------------------------- */
 
 static int seven = 7;
 
@@ -101,7 +101,7 @@ static int subject(enum fault_kind kind, const char *what, int (*op)(void))
 	return 0;
 }
 
-/* --- operations ----------------------------------------------------------------------------------------- */
+/* --- operations ---------------------------------------------------------------------------- */
 
 static int start_and_join(const void *arg, size_t size, const prong_process_opts *opts)
 {
@@ -275,7 +275,7 @@ static int joining_fork(void)
 	return 0;
 }
 
-/* --- opening: a fresh process each time --------------------------------------------------------------------- */
+/* --- opening: a fresh process each time ---------------------------------------------------- */
 
 static int open_with_failure(enum fault_kind kind, int n)
 {
@@ -311,7 +311,7 @@ static int subject_open(enum fault_kind kind)
 	return quiet < 3;
 }
 
-/* --- cases -------------------------------------------------------------------------------------------------------- */
+/* --- cases --------------------------------------------------------------------------------- */
 
 static int (*op_now)(void);
 static const char *op_name;

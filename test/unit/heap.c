@@ -33,7 +33,7 @@ static bool is_filled(const void *p, size_t size, unsigned seed)
 	return true;
 }
 
-/* --- as malloc ----------------------------------------------------------------------------------- */
+/* --- as malloc ----------------------------------------------------------------------------- */
 
 static void all_sizes(void **state)
 {
@@ -148,7 +148,7 @@ static void realloc_keeps_bytes(void **state)
 	prong_free(p);
 }
 
-/* --- pointer and block in one step ---------------------------------------------------------------- */
+/* --- pointer and block in one step --------------------------------------------------------- */
 
 static void alloc_to(void **state)
 {
@@ -251,7 +251,7 @@ static void the_two_ways_may_be_mixed(void **state)
 	prong_free(where);
 }
 
-/* --- what lies in it ------------------------------------------------------------------------------- */
+/* --- what lies in it ----------------------------------------------------------------------- */
 
 static int a_function(void *arg)
 {
@@ -326,7 +326,7 @@ static void freed_memory_is_used_again(void **state)
 	CHECK_EQ(b.heap_committed, a.heap_committed);
 }
 
-/* --- against a model ----------------------------------------------------------------------------------- */
+/* --- against a model ----------------------------------------------------------------------- */
 
 enum { SLOTS = 200 };
 

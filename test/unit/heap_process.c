@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
-/* --- killed users ---------------------------------------------------------------------------------- */
+/* --- killed users -------------------------------------------------------------------------- */
 
 enum { SLOTS = 64 };
 
@@ -156,7 +156,7 @@ static void blocks_change_hands(void **state)
 	prong_free(where);
 }
 
-/* --- a full heap -------------------------------------------------------------------------------------- */
+/* --- a full heap --------------------------------------------------------------------------- */
 
 struct chain {
 	struct chain *next;
@@ -272,7 +272,7 @@ static void one_member_fills_it_another_empties_it(void **state)
 	helper_run("filled-by-another", NULL);
 }
 
-/* --- misuse ---------------------------------------------------------------------------------------------- */
+/* --- misuse -------------------------------------------------------------------------------- */
 
 enum misuse { TWICE, INSIDE, STACK, PRIVATE, LITERAL, NEAR, AT, REALLOC, WILD, MISUSES };
 

@@ -107,7 +107,7 @@ static void codes_are_right_while_sigchld_is_ignored(void **state)
 	helper_run("ignoring", "nocldwait");
 }
 
-/* --- wait ---------------------------------------------------------------------------------------- */
+/* --- wait ---------------------------------------------------------------------------------- */
 
 /* The host has children of its own and waits for any. */
 static int helper_waits(const char *arg)
@@ -205,7 +205,7 @@ static void not_even_clone_children(void **state)
 	helper_run("wait-all", NULL);
 }
 
-/* --- handlers ------------------------------------------------------------------------------------- */
+/* --- handlers ------------------------------------------------------------------------------ */
 
 struct all_actions {
 	struct sigaction act[NSIG];
@@ -268,7 +268,7 @@ static void handlers_and_masks_stay(void **state)
 	helper_run("handlers", NULL);
 }
 
-/* --- descriptors and memory ----------------------------------------------------------------------- */
+/* --- descriptors and memory ---------------------------------------------------------------- */
 
 static int helper_descriptors(const char *arg)
 {

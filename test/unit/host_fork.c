@@ -20,7 +20,7 @@ static int in_fork(int (*fn)(void *arg), void *arg)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-/* --- the child uses prong ----------------------------------------------------------------------- */
+/* --- the child uses prong ------------------------------------------------------------------ */
 
 static int use_all(void *arg)
 {
@@ -101,7 +101,7 @@ static void a_fork_in_a_process_of_the_server(void **state)
 	prong_free(number);
 }
 
-/* --- the two together ------------------------------------------------------------------------------ */
+/* --- the two together ---------------------------------------------------------------------- */
 
 struct account {
 	prong_mutex lock;
@@ -282,7 +282,7 @@ static void fork_while_threads_use_prong(void **state)
 		CHECK_EQ(pthread_join(t[i], NULL), 0);
 }
 
-/* --- relations ----------------------------------------------------------------------------------------- */
+/* --- relations ----------------------------------------------------------------------------- */
 
 static int has_no_children(void *arg)
 {
@@ -366,7 +366,7 @@ static void a_fork_joins_and_may_not_close(void **state)
 	CHECK_EQ(run(body_return, &seven, sizeof seven), 7);
 }
 
-/* --- exec, daemon ------------------------------------------------------------------------------------------- */
+/* --- exec, daemon -------------------------------------------------------------------------- */
 
 static int exec_true(void *arg)
 {

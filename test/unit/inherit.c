@@ -12,7 +12,7 @@
 
 static char old_cwd[PATH_MAX];
 
-/* --- from the server --------------------------------------------------------------------------- */
+/* --- from the server ----------------------------------------------------------------------- */
 
 static int variable = 1;
 static int *private_memory;
@@ -178,7 +178,7 @@ static void environment_that_is_none(void **state)
 	CHECK_EQ(prong_process_start(&p, body_sleep, NULL, 0, &opts), -EINVAL);
 }
 
-/* --- from the starter --------------------------------------------------------------------------- */
+/* --- from the starter ---------------------------------------------------------------------- */
 
 static int body_cwd(void *arg)
 {
@@ -463,7 +463,7 @@ static void signal_mask_of_the_thread(void **state)
 	prong_free(seen);
 }
 
-/* --- session ------------------------------------------------------------------------------------- */
+/* --- session ------------------------------------------------------------------------------- */
 
 struct groups {
 	pid_t pid, group, session;

@@ -180,7 +180,7 @@ static void descriptors_that_are_none(void **state)
 	CHECK(strstr(prong_error_detail(), "888"));
 }
 
-/* --- redirections -------------------------------------------------------------------------------- */
+/* --- redirections -------------------------------------------------------------------------- */
 
 static int body_stdio_link(void *arg)
 {

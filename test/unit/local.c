@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-/* --- what init and fini saw; each thread of a case runs alone, or counts with atomics ------------ */
+/* --- what init and fini saw; each thread of a case runs alone, or counts with atomics ------ */
 
 static atomic_int inits, finis, refuse;
 static char order[64];
@@ -63,7 +63,7 @@ static void in_foreign_thread(void *(*fn)(void *), void *arg)
 	CHECK_EQ(pthread_join(t, NULL), 0);
 }
 
-/* --- cases ---------------------------------------------------------------------------------------- */
+/* --- cases --------------------------------------------------------------------------------- */
 
 static int own_copy(void *arg)
 {
@@ -219,7 +219,7 @@ static void last_made_is_destroyed_first(void **state)
 	CHECK_STR(order, "cab");
 }
 
-/* --- fini may use other locals -------------------------------------------------------------------- */
+/* --- fini may use other locals ------------------------------------------------------------- */
 
 static void fini_uses_others(void *copy)
 {
@@ -248,7 +248,7 @@ static void fini_may_use_other_locals(void **state)
 	CHECK_EQ(atomic_load(&finis), 1);
 }
 
-/* --- fini, locks and blocks: the slot is there until the last of them ------------------------------ */
+/* --- fini, locks and blocks: the slot is there until the last of them ---------------------- */
 
 static void fini_uses_prong(void *copy)
 {
@@ -312,7 +312,7 @@ static void a_destructor_of_the_host_may_use_prong(void **state)
 	CHECK_EQ(atomic_load(&finis), 1);
 }
 
-/* --- sizes ------------------------------------------------------------------------------------------- */
+/* --- sizes --------------------------------------------------------------------------------- */
 
 static void sizes(void **state)
 {

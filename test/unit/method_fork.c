@@ -13,7 +13,7 @@ static prong_process *start_fork(prong_fn *fn, const void *arg, size_t size)
 	return start_with(fn, arg, size, &by_fork);
 }
 
-/* --- a copy ------------------------------------------------------------------------------------ */
+/* --- a copy -------------------------------------------------------------------------------- */
 
 static int variable = 1;
 static char *private;
@@ -60,7 +60,7 @@ static void arguments_follow_the_same_rules(void **state)
 	CHECK_EQ(prong_process_start(&p, NULL, NULL, 0, &by_fork), -EINVAL);
 }
 
-/* --- how it ends ---------------------------------------------------------------------------------- */
+/* --- how it ends --------------------------------------------------------------------------- */
 
 static int body_exits(void *arg)
 {
@@ -166,7 +166,7 @@ static void by_fork_from_a_process_of_the_server(void **state)
 	CHECK_EQ(run(body_starts_by_fork, &n, sizeof n), 55);
 }
 
-/* --- threads ------------------------------------------------------------------------------------------ */
+/* --- threads ------------------------------------------------------------------------------- */
 
 static void *wait_in_thread(void *arg)
 {
@@ -193,7 +193,7 @@ static void other_threads_are_a_reason_to_refuse(void **state)
 	CHECK_EQ(end(start_fork(body_return, &n, sizeof n)), 5);
 }
 
-/* --- locks ------------------------------------------------------------------------------------------------ */
+/* --- locks --------------------------------------------------------------------------------- */
 
 static int body_does_not_own(void *arg)
 {
@@ -237,7 +237,7 @@ static void locks_of_the_copy_pass_on(void **state)
 	prong_free(m);
 }
 
-/* --- what it gets ---------------------------------------------------------------------------------------------- */
+/* --- what it gets -------------------------------------------------------------------------- */
 
 static int body_fds(void *arg)
 {
@@ -290,7 +290,7 @@ static void options(void **state)
 	CHECK_EQ(prong_process_start(&p, body_options, NULL, 0, &opts), -ENOENT);
 }
 
-/* --- what the starter notices -------------------------------------------------------------------------------------- */
+/* --- what the starter notices -------------------------------------------------------------- */
 
 static atomic_int chld;
 

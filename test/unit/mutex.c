@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <time.h>
 
-/* --- one thread: the same operations on both kinds ----------------------------------------------- */
+/* --- one thread: the same operations on both kinds ----------------------------------------- */
 
 struct kind {
 	const char *name;
@@ -95,7 +95,7 @@ static void results_are_those_of_pthread(void **state)
 	prong_free(heap);
 }
 
-/* --- many threads: the same body on both kinds ------------------------------------------------------- */
+/* --- many threads: the same body on both kinds --------------------------------------------- */
 
 enum { THREADS = 4 };
 
@@ -146,7 +146,7 @@ static void one_at_a_time(void **state)
 	prong_free(heap);
 }
 
-/* --- recursion ------------------------------------------------------------------------------------------ */
+/* --- recursion ----------------------------------------------------------------------------- */
 
 static void *try_once(void *m)
 {
@@ -211,7 +211,7 @@ static void twice_is_a_deadlock(void **state)
 	CHECK(!prong_mutex_held(&m));
 }
 
-/* --- deadlines --------------------------------------------------------------------------------------------- */
+/* --- deadlines ----------------------------------------------------------------------------- */
 
 static void *wait_a_little(void *m)
 {
@@ -295,7 +295,7 @@ static void signals_do_not_end_the_wait(void **state)
 	CHECK_EQ(sigaction(SIGUSR1, &old, NULL), 0);
 }
 
-/* --- ownership ---------------------------------------------------------------------------------------------- */
+/* --- ownership ----------------------------------------------------------------------------- */
 
 static void *not_the_owner(void *m)
 {
@@ -337,7 +337,7 @@ static void what_is_no_mutex(void **state)
 	CHECK(!prong_mutex_held(&m));
 }
 
-/* --- threads that end holding ---------------------------------------------------------------------------------- */
+/* --- threads that end holding -------------------------------------------------------------- */
 
 static void *end_holding(void *m)
 {

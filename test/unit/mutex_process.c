@@ -236,7 +236,7 @@ static void the_server_repairs_what_nobody_asks_for(void **state)
 	prong_free(c);
 }
 
-/* --- stress ---------------------------------------------------------------------------------------- */
+/* --- stress -------------------------------------------------------------------------------- */
 
 static int body_adds_for_ever(void *arg)
 {

@@ -40,7 +40,7 @@ static uint64_t servers(void)
 	return st.servers;
 }
 
-/* --- opening ------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------- */
 
 static int in_open_twice(const char *arg)
 {
@@ -128,7 +128,7 @@ static int in_open_with_a_size(const char *arg)
 }
 DEFINE_CASE(open_with_a_size)
 
-/* --- too late -------------------------------------------------------------------------------------- */
+/* --- too late ------------------------------------------------------------------------------ */
 
 static void *waits(void *arg)
 {
@@ -170,7 +170,7 @@ static void opened_too_late(void **state)
 	helper_run("open_too_late", "by first use");
 }
 
-/* --- the address ------------------------------------------------------------------------------------ */
+/* --- the address --------------------------------------------------------------------------- */
 
 #define GIB ((size_t)1 << 30)
 
@@ -243,7 +243,7 @@ static int in_all_addresses_are_taken(const char *arg)
 }
 DEFINE_CASE(all_addresses_are_taken)
 
-/* --- closing ------------------------------------------------------------------------------------------ */
+/* --- closing ------------------------------------------------------------------------------- */
 
 static int body_ends_at(void *arg)
 {
@@ -341,7 +341,7 @@ static int in_close_what_is_not_open(const char *arg)
 }
 DEFINE_CASE(close_what_is_not_open)
 
-/* --- limits --------------------------------------------------------------------------------------------- */
+/* --- limits -------------------------------------------------------------------------------- */
 
 static void limit(__rlimit_resource_t which, rlim_t soft)
 {
@@ -441,7 +441,7 @@ static int in_few_processes(const char *arg)
 }
 DEFINE_CASE(few_processes)
 
-/* --- core dumps ----------------------------------------------------------------------------------------- */
+/* --- core dumps ---------------------------------------------------------------------------- */
 
 static int body_aborts(void *arg)
 {

@@ -18,7 +18,7 @@ enum { NOBODY = 65534 };
 
 static int seven = 7;
 
-/* --- ways to change ------------------------------------------------------------------------------ */
+/* --- ways to change ------------------------------------------------------------------------ */
 
 static int drop_capability(void)
 {
@@ -114,7 +114,7 @@ static void threads_and_locks_work(void)
 	CHECK_EQ(end_thread(start_thread(body_return, &seven, sizeof seven)), 7);
 }
 
-/* --- each of them ---------------------------------------------------------------------------------- */
+/* --- each of them -------------------------------------------------------------------------- */
 
 static int changes(const char *arg)
 {
@@ -149,7 +149,7 @@ static void any_change_is_a_reason_to_refuse(void **state)
 	CHECK_EQ(bad, 0);
 }
 
-/* --- closing and opening again ------------------------------------------------------------------------ */
+/* --- closing and opening again ------------------------------------------------------------- */
 
 static int body_uid(void *arg)
 {
@@ -203,7 +203,7 @@ static void closed_and_opened_again_it_works(void **state)
 	helper_run("setuid-close-open", NULL);
 }
 
-/* --- where else ------------------------------------------------------------------------------------------ */
+/* --- where else ---------------------------------------------------------------------------- */
 
 static int body_drops_and_starts(void *arg)
 {

@@ -412,7 +412,7 @@ static void descriptor_in_another_member(void **state)
 	CHECK_EQ(end(p), -SIGKILL);
 }
 
-/* --- report ------------------------------------------------------------------------------------ */
+/* --- report -------------------------------------------------------------------------------- */
 
 static void report_while_it_runs(void **state)
 {

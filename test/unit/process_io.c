@@ -317,7 +317,7 @@ static void exit_handlers_of_its_own_only(void **state)
 	CHECK_STR(text, "second first then main's main's ");
 }
 
-/* --- descriptors 0 to 2 as they are now -------------------------------------------------------- */
+/* --- descriptors 0 to 2 as they are now ---------------------------------------------------- */
 
 /* Put fd in place of descriptor which, and give back what was there. */
 static int replace(int which, int fd)

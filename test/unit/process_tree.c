@@ -253,7 +253,7 @@ static void children_are_of_the_caller_only(void **state)
 	kill_and_end(p);
 }
 
-/* --- nesting ------------------------------------------------------------------------------------ */
+/* --- nesting ------------------------------------------------------------------------------- */
 
 static int body_depth(void *arg)
 {
@@ -293,7 +293,7 @@ static void nested_wide(void **state)
 	CHECK_EQ(run(body_fan, &four, sizeof four), 1 + 3 + 9 + 27);
 }
 
-/* --- the starter ends ------------------------------------------------------------------------------ */
+/* --- the starter ends ---------------------------------------------------------------------- */
 
 struct tree {
 	atomic_int pid, done, go;
@@ -361,7 +361,7 @@ static void a_killed_starter_takes_its_children(void **state)
 	prong_free(t);
 }
 
-/* --- daemons ------------------------------------------------------------------------------------------ */
+/* --- daemons ------------------------------------------------------------------------------- */
 
 static int body_start_something(void *arg)
 {
@@ -490,7 +490,7 @@ static void stubborn_daemons_are_killed(void **state)
 	}
 }
 
-/* --- the end of main ------------------------------------------------------------------------------------- */
+/* --- the end of main ----------------------------------------------------------------------- */
 
 static int body_late_writer(void *arg)
 {

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
-/* --- a caller with 64 threads in malloc ----------------------------------------------------------- */
+/* --- a caller with 64 threads in malloc ---------------------------------------------------- */
 
 static atomic_int stop;
 
@@ -63,7 +63,7 @@ static void starts_beside_64_threads_in_malloc(void **state)
 	CHECK(done > 20);
 }
 
-/* --- in a row ------------------------------------------------------------------------------------------ */
+/* --- in a row ------------------------------------------------------------------------------ */
 
 struct costs {
 	size_t main, server, guard;
@@ -150,7 +150,7 @@ static void in_a_row_they_leave_nothing(void **state)
 	}
 }
 
-/* --- at once -------------------------------------------------------------------------------------------- */
+/* --- at once ------------------------------------------------------------------------------- */
 
 struct crowd {
 	prong_mutex gate;

@@ -173,7 +173,7 @@ void helper_run(const char *name, const char *arg);
 
 #define HELPER_SKIP 77
 
-/* --- programs ----------------------------------------------------------------------------------- */
+/* --- programs ------------------------------------------------------------------------------ */
 
 enum test_open {
 	TEST_CLOSED, /* the cases use helpers only */

@@ -19,7 +19,7 @@ static int start_opts(prong_fn *fn, const prong_thread_opts *opts)
 	return r;
 }
 
-/* --- result and join ----------------------------------------------------------------------------- */
+/* --- result and join ----------------------------------------------------------------------- */
 
 static void results(void **state)
 {
@@ -138,7 +138,7 @@ static void free_while_it_runs(void **state)
 	prong_thread_free(NULL);
 }
 
-/* --- arguments -------------------------------------------------------------------------------------- */
+/* --- arguments ----------------------------------------------------------------------------- */
 
 static int sums(void *arg)
 {
@@ -196,7 +196,7 @@ static void pointers_follow_the_rule_of_processes(void **state)
 	prong_free(heap);
 }
 
-/* --- names ---------------------------------------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------------------------- */
 
 static void comm_of(int tid, char comm[64])
 {
@@ -329,7 +329,7 @@ static void list(void **state)
 		prong_thread_free(t[i]);
 }
 
-/* --- options --------------------------------------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------------------------- */
 
 static int stack_size(void *arg)
 {
@@ -423,7 +423,7 @@ static void unknown_options(void **state)
 	CHECK_EQ(start_opts(is_null, &(prong_thread_opts){ .name = "" }), 1);
 }
 
-/* --- many ----------------------------------------------------------------------------------------------------- */
+/* --- many ---------------------------------------------------------------------------------- */
 
 static int uses_prong(void *arg)
 {
