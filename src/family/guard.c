@@ -12,7 +12,6 @@
    Also here, since it is the same agreement seen from the other side: opening and closing. */
 #include "family/family.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -224,19 +223,6 @@ static bool needed(void)
 
 /* --- life ---------------------------------------------------------------------------------- */
 
-/* The guard starts no process that needs them; and who reads what the program writes must see its
-   end even while the guard lives. */
-static void drop_stdio(void)
-{
-	int fd = open("/dev/null", O_RDWR);
-
-	for (int i = 0; fd >= 0 && i < 3; i++)
-		if (fd != i)
-			dup2(fd, i);
-	if (fd > 2)
-		close(fd);
-}
-
 static void look(void)
 {
 	prongi_os_watch(me.w, me.n);
@@ -269,7 +255,6 @@ _Noreturn void prongi_guard(int server, int up)
 		}
 		_exit(1);
 	}
-	drop_stdio();
 	for (;;) {
 		/* Kept until then: for the opener, the end of the pipe is that of both of us. */
 		if (up >= 0 && prongi_server_state() != PRONGI_NO_SERVER) {
@@ -329,16 +314,19 @@ static int make_pipe(int ends[2])
 	return r;
 }
 
-/* The server's word; its silence means that it was killed. */
+/* The server's word; its silence means that it was killed.  After bad news, the end of the pipe is
+   the end of server and guard: only then may others be forked. */
 static int await_up(int fd)
 {
-	int error;
+	int error = -EAGAIN, word;
 	ssize_t n;
 
-	do
-		n = read(fd, &error, sizeof error);
-	while (n < 0 && errno == EINTR);
-	return n == sizeof error ? error : -EAGAIN;
+	do {
+		n = read(fd, &word, sizeof word);
+		if (n == sizeof word)
+			error = word;
+	} while ((n < 0 && errno == EINTR) || (n > 0 && error != 0));
+	return error;
 }
 
 int prongi_server_open(void)
