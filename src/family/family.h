@@ -203,7 +203,7 @@ uint64_t prongi_process_ref(const struct prong_process *p);
 
 struct prong_process *prongi_process_by_ref(uint64_t ref);
 
-/* The record that runs as pid, or NULL. */
+/* The record of the process with this number, which may still have to be watched; or NULL. */
 struct prong_process *prongi_process_of(int pid);
 
 /* --- server (server.c) ---------------------------------------------------------------------- */

@@ -176,8 +176,7 @@ struct prong_process *prongi_process_of(int pid)
 		uint64_t v = prongi_state(&prongi_heap->process[i]);
 		enum prongi_phase phase = prongi_phase(v);
 
-		if (prongi_state_pid(v) == pid &&
-		    (phase == PRONGI_RUNNING || phase == PRONGI_DYING))
+		if (prongi_state_pid(v) == pid && phase >= PRONGI_ASKED && phase <= PRONGI_DYING)
 			return &prongi_heap->process[i];
 	}
 	return NULL;
