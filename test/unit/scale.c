@@ -217,33 +217,34 @@ static void a_thousand_killed_at_once(void **state)
 /* Copies of the caller are watched in another way, and so are the host's own forks. */
 static void many_copies_at_once(void **state)
 {
-	enum { N = 300 };
+	enum { MOST = 300 };
 	prong_process_opts by_fork = { .method = PRONG_FORK };
 	atomic_int *go = shared(sizeof *go);
-	prong_process *p[N];
+	int n = MOST / slowness();
+	prong_process *p[MOST];
 
 	(void)state;
-	for (int i = 0; i < N; i++)
+	for (int i = 0; i < n; i++)
 		p[i] = start_with(body_wait, go, 0, &by_fork);
-	for (int i = 0; i < N; i += 3)
+	for (int i = 0; i < n; i += 3)
 		CHECK_OK(prong_process_signal(p[i], SIGKILL));
-	for (int i = 0; i < N; i += 3)
+	for (int i = 0; i < n; i += 3)
 		CHECK_EQ(join(p[i]), -SIGKILL);
 	atomic_store(go, 1);
-	for (int i = 0; i < N; i++)
+	for (int i = 0; i < n; i++)
 		CHECK_EQ(end(p[i]), i % 3 ? 0 : -SIGKILL);
 	prong_free(go);
 }
 
 static void many_forks_of_the_host(void **state)
 {
-	enum { N = 300 };
+	enum { MOST = 300 };
 	atomic_int *go = shared(sizeof *go);
-	int code = 7, status;
-	pid_t pid[N];
+	int code = 7, status, n = MOST / slowness();
+	pid_t pid[MOST];
 
 	(void)state;
-	for (int i = 0; i < N; i++) {
+	for (int i = 0; i < n; i++) {
 		pid[i] = fork();
 		CHECK(pid[i] >= 0);
 		if (pid[i] == 0) {
@@ -255,7 +256,7 @@ static void many_forks_of_the_host(void **state)
 	}
 	CHECK_EQ(run(body_return, &code, sizeof code), 7);
 	atomic_store(go, 1);
-	for (int i = 0; i < N; i++) {
+	for (int i = 0; i < n; i++) {
 		CHECK_EQ(waitpid(pid[i], &status, 0), pid[i]);
 		CHECK_EQ(status, 0);
 	}
