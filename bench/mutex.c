@@ -291,7 +291,7 @@ static void run_fight_floor(const void *arg, struct bench_out *out)
 	run_bout, &(const struct bout){ &bench_lock_##kind, &ways, outside }
 
 #define AT		   ", cpus 0 and 1"
-#define PRONG_BOUT(w, out) { "prong (up to 120 pauses)" AT, BOUT(prong, w, out), true, NULL }
+#define PRONG_BOUT(w, out) { "prong (up to 1,800 pauses)" AT, BOUT(prong, w, out), true, NULL }
 #define PEER(text, ...)	   { text AT, BOUT(__VA_ARGS__), false, NULL }
 #define SHARED_PEERS(w, out) \
 	PEER("glibc pshared (sleeps at once)", pshared, w, out), \

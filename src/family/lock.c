@@ -12,7 +12,8 @@
 
 /* How often a lock is looked at before its waiter sleeps.  A sleeping waiter on another processor
    costs its waker some 40 us to wake; a short section is over in a tenth of one. */
-#define SPINS 200
+#define LOOKS  60
+#define PAUSES 32 /* between two looks, at the most */
 
 void prongi_wake_one(prongi_word *word)
 {
@@ -33,12 +34,15 @@ static bool spin(prongi_word *word)
 {
 	if (!prongi_spins)
 		return false;
-	for (int i = 0; i < SPINS; i++) { /* without a back-off: a lock is free for moments only */
+	for (int i = 0, pause = 1; i < LOOKS; i++) {
 		uint64_t v = atomic_load_explicit(word, memory_order_relaxed);
 
 		if (!prongi_owner(v) && take(word, v, v & PRONGI_FLAGS))
 			return true;
-		prongi_os_pause();
+		for (int k = 0; k < pause; k++)
+			prongi_os_pause();
+		/* Each look takes the line from the owner: rarer ones let it work, and are fairer. */
+		pause = pause < PAUSES ? pause * 2 : PAUSES;
 	}
 	return false;
 }
