@@ -41,7 +41,7 @@ static bool spin(prongi_word *word)
 			return true;
 		for (int k = 0; k < pause; k++)
 			prongi_os_pause();
-		/* Each look takes the line from the owner: rarer ones let it work, and are fairer. */
+		/* Each look takes the line from the owner: rare ones let it work, and are fair. */
 		pause = pause < PAUSES ? pause * 2 : PAUSES;
 	}
 	return false;
