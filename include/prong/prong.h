@@ -3,8 +3,8 @@
    Unless it says otherwise a function may be called by any thread of any member of the
    family, and at the same time as any other on the same object; except that x_free needs
    that nobody else uses the object any more.  None may be called from a signal handler but
-   prong_process_signal().  None is a cancellation point, and leaving one by longjmp() is
-   not allowed. */
+   prong_process_signal().  A thread must not be cancelled inside one, nor leave it by
+   longjmp(). */
 #ifndef PRONG_PRONG_H
 #define PRONG_PRONG_H
 
