@@ -188,23 +188,6 @@ static void a_wait_loop_never_sees_ours(void **state)
 	helper_run("wait-loop", NULL);
 }
 
-/* The host reaps everything that is its child in any way, the worst of guests to have. */
-static int helper_wait_all(const char *arg)
-{
-	(void)arg;
-	CHECK_OK(prong_open(NULL));
-	CHECK(waitpid(-1, NULL, WNOHANG | __WALL) == -1 && errno == ECHILD);
-	live();
-	CHECK(waitpid(-1, NULL, WNOHANG | __WALL) == -1 && errno == ECHILD);
-	return 0;
-}
-
-static void not_even_clone_children(void **state)
-{
-	(void)state;
-	helper_run("wait-all", NULL);
-}
-
 /* --- handlers ------------------------------------------------------------------------------ */
 
 struct all_actions {
@@ -346,7 +329,6 @@ static const struct helper helpers[] = {
 	{ "ignoring", helper_ignoring },
 	{ "waits", helper_waits },
 	{ "wait-loop", helper_wait_loop },
-	{ "wait-all", helper_wait_all },
 	{ "handlers", helper_handlers },
 	{ "descriptors", helper_descriptors },
 	{ "closefrom", helper_closefrom },
@@ -360,7 +342,6 @@ static const struct CMUnitTest tests[] = {
 	CASE(codes_are_right_while_sigchld_is_ignored),
 	CASE(wait_returns_its_own_children_only),
 	CASE(a_wait_loop_never_sees_ours),
-	CASE(not_even_clone_children),
 	CASE(handlers_and_masks_stay),
 	CASE(no_descriptor_stays_open),
 	CASE(closing_all_descriptors_does_no_harm),

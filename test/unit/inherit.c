@@ -205,6 +205,27 @@ static void working_directory(void **state)
 	prong_free(cwd);
 }
 
+static int body_has_no_cwd(void *arg)
+{
+	char cwd[PATH_MAX];
+
+	(void)arg;
+	return getcwd(cwd, sizeof cwd) == NULL && errno == ENOENT ? 0 : 1;
+}
+
+static void working_directory_without_a_name(void **state)
+{
+	char path[] = "/tmp/prong-unit-XXXXXX";
+	int code;
+
+	(void)state;
+	CHECK(getcwd(old_cwd, sizeof old_cwd) && mkdtemp(path) && chdir(path) == 0);
+	CHECK_EQ(rmdir(path), 0);
+	code = run(body_has_no_cwd, NULL, 0);
+	CHECK_EQ(chdir(old_cwd), 0);
+	CHECK_EQ(code, 0);
+}
+
 static int start_in(const char *cwd)
 {
 	prong_process_opts opts = { .cwd = cwd };
@@ -521,6 +542,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(environment_that_is_long),
 	CASE(environment_that_is_none),
 	CASE(working_directory),
+	CASE(working_directory_without_a_name),
 	CASE(working_directory_by_option),
 	CASE(working_directory_that_is_none),
 	CASE(file_mode_mask),

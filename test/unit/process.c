@@ -1,5 +1,6 @@
-/* A process from its start to its end: exit codes, join, signals, reports.  Who is whose child
-   and what happens at an exit is in process_tree.c, arguments and streams in process_io.c. */
+/* A process from its start to its end: exit codes, join, signals.  Who is whose child and what
+   happens at an exit is in process_tree.c, arguments and streams in process_io.c, reports in
+   report.c. */
 #define _GNU_SOURCE
 #include "support.h"
 
@@ -137,6 +138,22 @@ static void join_while_it_is_alive_times_out(void **state)
 	CHECK(prong_ns_between(begin, prong_clock()) >= 30 * 1000000);
 	CHECK_EQ(code, 4711);
 	kill_and_end(p);
+}
+
+static void join_with_far_deadlines(void **state)
+{
+	static const int64_t years[] = { 1, 100, 200, 280, 292, 300 };
+	int seven = 7;
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		prong_process *p = start(body_return, &seven, sizeof seven);
+		int code = 0;
+
+		CHECK_OK(prong_process_join(p, &code, prong_in_ms(years[i] * 31557600000)));
+		CHECK_EQ(code, 7);
+		prong_process_free(p);
+	}
 }
 
 static void *thread_joins(void *p)
@@ -412,104 +429,6 @@ static void descriptor_in_another_member(void **state)
 	CHECK_EQ(end(p), -SIGKILL);
 }
 
-/* --- report -------------------------------------------------------------------------------- */
-
-static void report_while_it_runs(void **state)
-{
-	prong_process_opts opts = { .name = "long runner" };
-	prong_process *p = start_with(body_sleep, NULL, 0, &opts);
-	prong_report r;
-	char text[256];
-
-	(void)state;
-	sleep_ms(10);
-	prong_process_report(p, &r);
-	CHECK_EQ(r.outcome, PRONG_RUNNING);
-	CHECK_EQ(r.pid, prong_process_pid(p));
-	CHECK_EQ(r.code, 0);
-	CHECK_EQ(r.signal, 0);
-	CHECK_EQ(r.peak_rss, 0);
-	CHECK(r.elapsed_ns >= 10 * 1000000 && r.elapsed_ns < 3600 * INT64_C(1000000000));
-	CHECK_STR(r.name, "long runner");
-	CHECK(prong_report_text(&r, text, sizeof text) < sizeof text);
-	CHECK(strstr(text, "long runner"));
-	kill_and_end(p);
-}
-
-static prong_report report_of(enum ending how, int n)
-{
-	struct ending_of e = { how, n };
-	prong_process_opts opts = { .name = "rep" };
-	prong_process *p = start_with(body_end, &e, sizeof e, &opts);
-	int pid = prong_process_pid(p);
-	prong_report r;
-
-	join(p);
-	memset(&r, 0xff, sizeof r);
-	prong_process_report(p, &r);
-	CHECK_EQ(r.pid, pid);
-	CHECK_STR(r.name, "rep");
-	CHECK(r.elapsed_ns > 0);
-	CHECK(!r.server_lost);
-	prong_process_free(p);
-	return r;
-}
-
-static void reports_of_ends(void **state)
-{
-	prong_report r = report_of(RETURN, 0);
-
-	(void)state;
-	CHECK_EQ(r.outcome, 0);
-	CHECK_EQ(r.code, 0);
-	CHECK_EQ(r.signal, 0);
-	CHECK(r.peak_rss > 0);
-
-	r = report_of(CALL_EXIT, 7);
-	CHECK_EQ(r.outcome, PRONG_FAILED);
-	CHECK_EQ(r.code, 7);
-	CHECK_EQ(r.signal, 0);
-
-	r = report_of(SIGNAL, SIGTERM);
-	CHECK_EQ(r.outcome, PRONG_CRASHED);
-	CHECK_EQ(r.signal, SIGTERM);
-	CHECK(!r.core);
-}
-
-static void text_of(const prong_report *r, const char *a, const char *b)
-{
-	char text[256], cut[10];
-	size_t n = prong_report_text(r, text, sizeof text);
-
-	CHECK_EQ(n, strlen(text));
-	CHECK(strstr(text, r->name));
-	CHECK(strstr(text, a));
-	CHECK(strstr(text, b));
-	CHECK(!strchr(text, '\n'));
-	CHECK_EQ(prong_report_text(r, cut, sizeof cut), n);
-	CHECK_EQ(strlen(cut), sizeof cut - 1);
-	CHECK_EQ(strncmp(cut, text, sizeof cut - 1), 0);
-	CHECK_EQ(prong_report_text(r, NULL, 0), n);
-}
-
-static void report_texts(void **state)
-{
-	prong_report r = report_of(CALL_EXIT, 7);
-	char pid[32];
-
-	(void)state;
-	snprintf(pid, sizeof pid, "(pid %d)", r.pid);
-	text_of(&r, pid, "7");
-	r = report_of(RETURN, 0);
-	snprintf(pid, sizeof pid, "(pid %d)", r.pid);
-	text_of(&r, pid, "rep");
-	r = report_of(SIGNAL, SIGTERM);
-	snprintf(pid, sizeof pid, "(pid %d)", r.pid);
-	text_of(&r, pid, "signal 15 (Terminated)");
-	r.core = true;
-	text_of(&r, "signal 15 (Terminated)", "core");
-}
-
 /* --- free ----------------------------------------------------------------------------------- */
 
 static int body_wait_then_set(void *arg)
@@ -532,6 +451,20 @@ static void free_while_it_runs(void **state)
 	atomic_store(&word[0], 1);
 	CHECK(wait_for(&word[1], 1));
 	prong_free(word);
+}
+
+static void a_freed_handle_is_invalid(void **state)
+{
+	int zero = 0, code = 4711;
+	prong_process *p = start(body_return, &zero, sizeof zero);
+
+	(void)state;
+	CHECK_EQ(end(p), 0);
+	CHECK_EQ(prong_process_join(p, &code, PRONG_NOW), -EINVAL);
+	CHECK_EQ(prong_process_signal(p, SIGTERM), -EINVAL);
+	CHECK(prong_process_fd(p) < 0);
+	CHECK(!prong_process_alive(p));
+	CHECK_EQ(code, 4711);
 }
 
 static void many_at_once(void **state)
@@ -563,6 +496,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(it_may_become_another_program),
 	CASE(join_again_and_without_code),
 	CASE(join_while_it_is_alive_times_out),
+	CASE(join_with_far_deadlines),
 	CASE(join_by_several_threads_at_once),
 	CASE(join_by_other_members),
 	CASE(join_of_oneself_is_a_deadlock),
@@ -577,10 +511,8 @@ static const struct CMUnitTest tests[] = {
 	CASE(signal_by_another_member),
 	CASE(descriptor_polls_when_it_ends),
 	CASE(descriptor_in_another_member),
-	CASE(report_while_it_runs),
-	CASE(reports_of_ends),
-	CASE(report_texts),
 	CASE(free_while_it_runs),
+	CASE(a_freed_handle_is_invalid),
 	CASE(many_at_once),
 };
 

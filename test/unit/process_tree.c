@@ -528,12 +528,40 @@ static void the_end_of_main_joins_children(void **state)
 	CHECK_STR(text, "child main");
 }
 
+/* Without exit() nothing is joined, and nothing is left. */
+static int helper_leave_at_once(const char *arg)
+{
+	prong_process *p;
+	pid_t pid;
+
+	(void)arg;
+	CHECK_OK(prong_open(NULL));
+	p = start(body_sleep, NULL, 0);
+	pid = prong_process_pid(p);
+	CHECK_EQ(write(1, &pid, sizeof pid), sizeof pid);
+	_exit(5);
+}
+
+static void main_leaves_at_once(void **state)
+{
+	pid_t pid, child;
+	int out;
+
+	(void)state;
+	pid = helper_start("leave-at-once", NULL, &out);
+	CHECK_EQ(read(out, &child, sizeof child), sizeof child);
+	close(out);
+	CHECK_EQ(helper_end(pid), 5);
+	CHECK(pid_gone(child, 2000 * slowness()));
+}
+
 static const struct helper helpers[] = {
 	{ "names", helper_names },
 	{ "no-family", helper_no_family },
 	{ "daemon", helper_daemon },
 	{ "stubborn", helper_stubborn_daemon },
 	{ "leave", helper_leave },
+	{ "leave-at-once", helper_leave_at_once },
 	{ NULL, NULL },
 };
 
@@ -554,6 +582,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(daemons_of_main_get_sigterm),
 	CASE(stubborn_daemons_are_killed),
 	CASE(the_end_of_main_joins_children),
+	CASE(main_leaves_at_once),
 };
 
 TEST_MAIN(tests, TEST_WARM, helpers)

@@ -263,6 +263,32 @@ static void many_forks_of_the_host(void **state)
 	prong_free(go);
 }
 
+/* Handles that nobody frees run out, and come back. */
+static void handles_run_out(void **state)
+{
+	enum { MOST = 20000 };
+	prong_process **p = calloc(MOST, sizeof *p);
+	int zero = 0, n, r = 0;
+
+	(void)state;
+	if (slowness() > 1)
+		SKIP("takes too long here");
+	for (n = 0; n < MOST && r == 0; n++) {
+		r = prong_process_start(&p[n], body_return, &zero, sizeof zero, NULL);
+		if (r == 0)
+			CHECK_EQ(join(p[n]), 0);
+	}
+	CHECK_EQ(r, -ENOSPC);
+	CHECK(prong_error_detail()[0]);
+	prong_process_free(p[0]);
+	CHECK_EQ(run(body_return, &zero, sizeof zero), 0);
+	for (int i = 1; i < n; i++)
+		prong_process_free(p[i]);
+	for (int i = 0; i < 100; i++)
+		CHECK_EQ(run(body_return, &zero, sizeof zero), 0);
+	free(p);
+}
+
 /* Starters side by side, threads and processes. */
 static void *starts_many(void *arg)
 {
@@ -305,6 +331,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(many_copies_at_once),
 	CASE(many_forks_of_the_host),
 	CASE(many_starters),
+	CASE(handles_run_out),
 };
 
 TEST_MAIN(tests, TEST_WARM, NULL)
