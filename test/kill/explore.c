@@ -154,6 +154,13 @@ static void describe(const struct explorer *x, const struct path *path, unsigned
 	fprintf(x->out, "%s\n", x->t.hold ? "" : "; woken others go on at once");
 }
 
+/* A breakpoint and single steps to one point have not left the same. */
+static void describe_step(const struct explorer *x, const struct path *path, unsigned bad)
+{
+	fprintf(x->out, "    by single steps another image, or verdict, is left:");
+	describe(x, path, bad);
+}
+
 /* --- trials ------------------------------------------------------------------------------- */
 
 static void count(struct explorer *x, const struct path *path, unsigned bad)
@@ -226,12 +233,10 @@ static void point(struct explorer *x, size_t node, struct death death, bool hold
 	x->t.by_step = true;
 	again = try_death(x, &from, death, &path);
 	x->t.by_step = false;
-	if (again.there && again.bad == o.bad && again.key == o.key)
-		return;
-	if (x->row.differ++ < 5) {
-		fprintf(x->out, "    stepping differs (%s):", again.there ? "image" : "way");
-		describe(x, &path, again.bad);
-	}
+	if (!again.there)
+		x->row.missed++;
+	else if ((again.bad != o.bad || again.key != o.key) && x->row.differ++ < 5)
+		describe_step(x, &path, again.bad);
 }
 
 /* --- how many ----------------------------------------------------------------------------- */

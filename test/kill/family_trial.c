@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #define HEAP_SIZE ((size_t)64 << 20)
-#define REACH_MS  3000
-#define GONE_MS	  3000 /* for a family to be gone; the promise is 50, of an idle machine */
+#define REACH_MS  10000 /* much, for a machine that others use as well */
+#define GONE_MS	  5000 /* for a family to be gone; the promise is 50, of an idle machine */
 
 const struct family_scenario *family_now;
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define RANGES	32
-#define IGNORED 64
+#define IGNORED 128
 
 static struct range {
 	void *at;
@@ -42,11 +42,6 @@ void image_ignore(const void *word)
 	if (nignored == IGNORED)
 		die("too many words to ignore");
 	ignored[nignored++] = (const void *)((uintptr_t)word & ~(uintptr_t)7);
-}
-
-void image_clear(void)
-{
-	nranges = nignored = total = 0;
 }
 
 struct image *image_save(void)

@@ -127,9 +127,6 @@ void image_add(void *at, size_t size);
 /* This word differs from run to run and means nothing: keep it out of the key. */
 void image_ignore(const void *word);
 
-/* Forget all ranges. */
-void image_clear(void);
-
 /* Keep the bytes as they are now, and put them back. */
 struct image *image_save(void);
 void image_restore(const struct image *image);

@@ -64,6 +64,8 @@ static void setup(void)
 static void fill_table(void)
 {
 	image_add(&prongi_heap->slot[WORLD_SLOTS], FULL * sizeof prongi_heap->slot[0]);
+	for (int i = WORLD_SLOTS; i < WORLD_SLOTS + FULL; i++)
+		image_ignore(&prongi_heap->slot[i].tid);
 	for (int i = KILL_OTHERS + 1; i < FULL; i++)
 		if (prongi_slot_claim(0))
 			atomic_store(&kill_control->note[0], KILL_STUCK);

@@ -248,7 +248,7 @@ static int run_mutants(void)
 	if (!mutant_set(0))
 		die("this program was built with a library that cannot be broken");
 	options.limit = 1;
-	kill_patience_ms = 700;
+	kill_patience_ms = 1500;
 	for (const struct mutant *m = mutants; m->number; m++, n++)
 		green += !run_mutant(m);
 	printf("%d mutants, %d green\n", n, green);

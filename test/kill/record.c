@@ -97,7 +97,7 @@ static bool advance(struct kill_trial *t, pid_t pid, int level, struct trace *ou
 		struct trace_event e;
 
 		trace_step(pid, 0);
-		e = trace_wait(pid, 2000, false);
+		e = trace_wait(pid, 10000, false);
 		if (e.rest != TRACE_TRAP)
 			out->failed = "it crashed";
 		return e.rest == TRACE_TRAP;

@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 struct kill_control *kill_control;
-int kill_patience_ms = 3000;
+int kill_patience_ms = 8000;
 
-#define REACH_MS 2000 /* for a victim to get to its point; it takes microseconds */
+#define REACH_MS 10000 /* for a victim to get to its point; it takes microseconds */
 #define CPU_SECONDS 2 /* for all the steps that a survivor takes: it needs some thousand */
 
 /* --- gates -------------------------------------------------------------------------------- */
