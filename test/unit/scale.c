@@ -267,12 +267,13 @@ static void many_forks_of_the_host(void **state)
 static void handles_run_out(void **state)
 {
 	enum { MOST = 20000 };
-	prong_process **p = calloc(MOST, sizeof *p);
+	prong_process **p;
 	int zero = 0, n, r = 0;
 
 	(void)state;
 	if (slowness() > 1)
 		SKIP("takes too long here");
+	p = calloc(MOST, sizeof *p);
 	for (n = 0; n < MOST && r == 0; n++) {
 		r = prong_process_start(&p[n], body_return, &zero, sizeof zero, NULL);
 		if (r == 0)
