@@ -14,6 +14,7 @@
    costs its waker some 40 us to wake; a short section is over in a tenth of one. */
 #define LOOKS  60
 #define PAUSES 32 /* between two looks, at the most */
+#define PATIENCE 3 /* looks, before the owner is suspected to be dead */
 
 void prongi_wake_one(prongi_word *word)
 {
@@ -30,7 +31,7 @@ static bool take(prongi_word *word, uint64_t v, uint64_t flags)
 }
 
 /* Wait awake, for as long as a sleep would cost.  Return true when the lock was taken. */
-static bool spin(prongi_word *word)
+static bool spin(prongi_word *word, bool mutex)
 {
 	if (!prongi_spins)
 		return false;
@@ -39,6 +40,9 @@ static bool spin(prongi_word *word)
 
 		if (!prongi_owner(v) && take(word, v, v & PRONGI_FLAGS))
 			return true;
+		/* Not at once: it is a line that its living owner writes. */
+		if (i == PATIENCE && mutex && prongi_owner(v) && prongi_owner_dead(v))
+			return false;
 		for (int k = 0; k < pause; k++)
 			prongi_os_pause();
 		/* Each look takes the line from the owner: rare ones let it work, and are fair. */
@@ -98,7 +102,7 @@ int prongi_lock_slow(prongi_word *word, bool mutex, prong_time deadline)
 {
 	int r;
 
-	if (spin(word))
+	if (spin(word, mutex))
 		return mutex && (atomic_load_explicit(word, memory_order_relaxed) & PRONGI_DIED)
 			       ? PRONG_OWNERDEAD
 			       : 0;
