@@ -15,9 +15,7 @@
    first prong call, as a second beginning of it: its life is its own, and the
    processes of the one it is a copy of are not its children.
 
-   A program that adopts orphans (process 1 of a container, PR_SET_CHILD_SUBREAPER) becomes the
-   parent of the server's guard: its wait() blocks while the family is open, and returns the guard
-   once it has ended.  All others never see a process of prong's.
+   The program's own wait(), waitpid() and SIGCHLD never see a process of prong's.
 
    Trust: members may write each other's memory; a wild pointer in one can harm
    all.  What comes from outside the family is never trusted.

@@ -280,21 +280,34 @@ bool prongi_server_alive(void)
 	return !prongi_os_ended(guard) || !prongi_os_ended(pid);
 }
 
-/* Fork a process that forks the guard and ends, so that the guard is nobody's child that waits for
-   its children.  In the child of the fork: does not return. */
+/* The guard that this process forked, to be reaped: nobody else can.  Under opening. */
+static struct {
+	int parent, pid;
+} forked;
+
+static void reap_guard(bool block)
+{
+	if (forked.pid && forked.parent == prongi_os_pid() &&
+	    prongi_os_reap_quiet(forked.pid, block) == -EAGAIN)
+		return;
+	forked.pid = 0;
+}
+
+/* The guard is a quiet child: the program's own wait() and SIGCHLD do not know of it, whatever
+   the program is to its orphans. */
 static int fork_guard(int up)
 {
-	int pid = prongi_os_fork_quiet();
+	int pid;
 
-	if (pid == 0) {
-		pid = prongi_os_fork();
-		if (pid == 0)
-			prongi_guard(0, up);
-		if (pid < 0 && write(up, &pid, sizeof pid) < 0) {
-		}
-		_exit(0);
-	}
-	return pid < 0 ? pid : prongi_os_reap_quiet(pid, true);
+	reap_guard(false); /* the last one, if it was killed */
+	pid = prongi_os_fork_quiet();
+	if (pid == 0)
+		prongi_guard(0, up);
+	if (pid < 0)
+		return pid;
+	forked.parent = prongi_os_pid();
+	forked.pid = pid;
+	return 0;
 }
 
 /* A pipe whose ends are no standard streams, even when those are closed. */
@@ -372,8 +385,10 @@ int prongi_server_close(prong_time deadline)
 	int pid = atomic_load_explicit(&S->pid, memory_order_relaxed);
 	int guard = atomic_load_explicit(&S->guard, memory_order_relaxed);
 
-	if (!prongi_server_alive())
+	if (!prongi_server_alive()) {
+		reap_guard(false);
 		return 0;
+	}
 	/* release: pairs with the acquire in prongi_server_state(), in server and guard. */
 	atomic_store_explicit(&S->state, PRONGI_SERVER_QUITS, memory_order_release);
 	prongi_ring();
@@ -382,6 +397,7 @@ int prongi_server_close(prong_time deadline)
 			return prongi_fail(PRONG_TIMEDOUT, "close: the server has not ended yet");
 		prong_sleep(prong_in_ms(1));
 	}
+	reap_guard(true);
 	atomic_store_explicit(&S->state, PRONGI_NO_SERVER, memory_order_relaxed);
 	return 0;
 }
