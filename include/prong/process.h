@@ -46,6 +46,7 @@
 PRONG_BEGIN_DECLS
 
 typedef struct prong_process prong_process;
+struct prong_queue;
 
 enum prong_start_method {
 	PRONG_FORKSERVER = 0, /* from the family's server; safe with threads */
@@ -89,7 +90,8 @@ typedef struct prong_process_opts {
 	prong_stdio in, out, err;
 	const prong_limit *limits;      /* set last of all, beside the caller's */
 	size_t nlimits;                 /* at most 16 */
-	uint64_t reserved_[8];          /* must be zero */
+	struct prong_queue *writes[4];  /* it counts as a writer of these until it has ended */
+	uint64_t reserved_[4];          /* must be zero */
 } prong_process_opts;
 
 /* Start a process that calls fn on a copy of the size bytes at arg, or with size 0 on

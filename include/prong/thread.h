@@ -11,6 +11,7 @@
 PRONG_BEGIN_DECLS
 
 typedef struct prong_thread prong_thread;
+struct prong_queue;
 
 /* All-zero means the defaults.  Everything is copied. */
 typedef struct prong_thread_opts {
@@ -20,7 +21,8 @@ typedef struct prong_thread_opts {
 				  -EINVAL */
 	const uint16_t *cpus;  /* the processors it may run on */
 	size_t ncpus;          /* 0: the caller's */
-	uint64_t reserved_[6]; /* must be zero */
+	struct prong_queue *writes[4]; /* it counts as a writer of these until it has ended */
+	uint64_t reserved_[2]; /* must be zero */
 } prong_thread_opts;
 
 /* Start a thread that calls fn on a copy of the size bytes at arg, or with size 0 on arg

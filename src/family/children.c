@@ -33,19 +33,31 @@ static void watch_dying(const struct prong_process *p)
 		prongi_os_pause();
 }
 
+int prongi_await_any(const struct prongi_awaited *a, size_t n, prong_time deadline)
+{
+	int r;
+
+	do {
+		r = prongi_os_wait_any(a, n, sooner(deadline, prong_in_ms(SLICE_MS)));
+		if (r == 0 || prongi_os_now() >= deadline.ns_)
+			return r;
+	} while (prongi_server_alive());
+	prongi_server_lost();
+	return 0;
+}
+
 /* Sleep until p's state changes, the server's death could have gone unseen, or the deadline. */
 static void sleep_on(struct prong_process *p, prong_time deadline)
 {
+	struct prongi_awaited a = { prongi_low(&p->state), 0, true };
 	uint64_t v;
 
 	watch_dying(p);
 	v = prongi_state(p);
 	if (over(prongi_phase(v)))
 		return;
-	if (prongi_os_wait(prongi_low(&p->state), (uint32_t)v,
-			   sooner(deadline, prong_in_ms(SLICE_MS)), true) == PRONG_TIMEDOUT &&
-	    prongi_os_now() < deadline.ns_ && !prongi_server_alive())
-		prongi_server_lost();
+	a.seen = (uint32_t)v;
+	prongi_await_any(&a, 1, deadline);
 }
 
 int prongi_process_await(struct prong_process *p, prong_time deadline)

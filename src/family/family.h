@@ -206,6 +206,54 @@ struct prong_process *prongi_process_by_ref(uint64_t ref);
 /* The record of the process with this number, which may still have to be watched; or NULL. */
 struct prong_process *prongi_process_of(int pid);
 
+/* --- counted writers (writers.c) ------------------------------------------------------------ */
+
+struct prong_queue;
+
+/* 0, or -EINVAL when one of them is no queue.  what: "thread_start" and the like. */
+int prongi_writes_check(struct prong_queue *const queue[PRONGI_WRITES], const char *what);
+
+/* From here to there the calling thread is starting one who writes these; nothing may be missed
+   in between. */
+void prongi_writes_begin(struct prong_queue *const queue[PRONGI_WRITES]);
+void prongi_writes_end(void);
+
+/* The calling thread itself writes these, until its end. */
+void prongi_writes_mine(struct prong_queue *const queue[PRONGI_WRITES]);
+
+/* Remember in each queue that is named that it has had a counted writer. */
+void prongi_writes_mark(const prongi_word writes[PRONGI_WRITES]);
+
+bool prongi_writes_any(const prongi_word writes[PRONGI_WRITES]);
+
+enum prongi_writers {
+	PRONGI_WRITERS_NEVER, /* none was ever counted */
+	PRONGI_WRITERS_SOME,  /* one lives, or is being started */
+	PRONGI_WRITERS_GONE   /* there were some, and at a moment of the call none was left */
+};
+
+/* The writers of q.  Who hears GONE must look into the queue once more: their last words were
+   before that. */
+enum prongi_writers prongi_queue_writers(const struct prongi_queue_head *q);
+
+/* To sleep until a writer may have gone: note its value, ask who is left, and sleep while the word
+   has that value.  seq_cst: pairs with prongi_ends_tell(). */
+static inline struct prongi_awaited prongi_ends(void)
+{
+	_Atomic uint32_t *word = &prongi_heap->server.ends;
+
+	return (struct prongi_awaited){
+		word, atomic_load_explicit(word, memory_order_seq_cst), true
+	};
+}
+
+/* A process, or a thread that was counted, has ended: tell who sleeps for it. */
+void prongi_ends_tell(void);
+
+/* Sleep on words, some of which may have to be changed by the server; so this also looks now and
+   then whether there is one (children.c).  0 or PRONG_TIMEDOUT, as prongi_os_wait_any(). */
+int prongi_await_any(const struct prongi_awaited *a, size_t n, prong_time deadline);
+
 /* --- server (server.c) ---------------------------------------------------------------------- */
 
 /* Call the server, or anybody who waits for the same: something has changed in the heap. */

@@ -33,6 +33,8 @@ static bool step(struct prong_process *p, uint64_t from, uint64_t to)
 bool prongi_process_step(struct prong_process *p, enum prongi_phase from, enum prongi_phase to,
 			 int pid)
 {
+	if (to == PRONGI_RUNNING)
+		prongi_writes_mark(p->writes);
 	for (;;) {
 		uint64_t v = prongi_state(p);
 
@@ -90,6 +92,8 @@ static void blank(struct prong_process *p)
 	atomic_store_explicit(&p->parcel, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->nanny, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->has_result, 0, memory_order_relaxed);
+	for (int i = 0; i < PRONGI_WRITES; i++)
+		atomic_store_explicit(&p->writes[i], 0, memory_order_relaxed);
 	p->fn = NULL;
 	p->arg = NULL;
 	p->size = 0;
@@ -274,6 +278,7 @@ void prongi_process_gone(struct prong_process *p)
 		prongi_process_step(p, PRONGI_ASKED, PRONGI_ENDED, pid);
 	prongi_process_wake(p);
 	let_go_if_unheld(p);
+	prongi_ends_tell();
 }
 
 void prongi_process_refuse(struct prong_process *p, int error, const char *detail)

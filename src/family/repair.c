@@ -147,6 +147,10 @@ static void wipe(struct prongi_slot *slot)
 	atomic_store_explicit(&slot->wake_lock, 0, memory_order_relaxed);
 	atomic_store_explicit(&slot->wait_lock, 0, memory_order_relaxed);
 	atomic_store_explicit(&slot->wait_private, 0, memory_order_relaxed);
+	for (int i = 0; i < PRONGI_WRITES; i++) {
+		atomic_store_explicit(&slot->writes[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&slot->starts[i], 0, memory_order_relaxed);
+	}
 	/* release: pairs with the acquire of the next claimer, and of prongi_owner_dead(). */
 	atomic_store_explicit(&slot->id, 0, memory_order_release);
 }

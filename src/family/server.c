@@ -421,6 +421,7 @@ static void take_over(void)
 		}
 	}
 	me.roots = atomic_load_explicit(&S->roots, memory_order_relaxed) - 1;
+	prongi_ends_tell(); /* the last one may have been killed just before */
 }
 
 /* Store what is new only where it differs: starters read these at any time, and a successor finds

@@ -20,6 +20,7 @@
 #define PRONGI_CHUNK	 ((size_t)2 << 20) /* the heap grows in these */
 #define PRONGI_LOG	 48		   /* words that one section may change */
 #define PRONGI_READY	 2		   /* children forked ahead */
+#define PRONGI_WRITES	 4		   /* queues that one thread or process may be counted at */
 
 typedef _Atomic(uint64_t) prongi_word;
 
@@ -76,6 +77,9 @@ struct prongi_slot {
 				  own it or gave up.  Pairs with DEAD, see lock.c */
 	prongi_word wait_private; /* the same for a lock outside the heap, for threads of this
 				     process that end; nobody else could follow the address */
+	prongi_word writes[PRONGI_WRITES]; /* queues that it writes, as it was started to */
+	prongi_word starts[PRONGI_WRITES]; /* those that what it is starting will write.  Both by
+					      the slot's thread, for writers.c; cleared by repair */
 	prongi_word count;     /* > 0: the first so many of log[] are committed */
 	struct {
 		prongi_word at, value;
@@ -152,6 +156,7 @@ struct prong_process {
 	_Atomic int32_t nanny;    /* of PRONG_FORK: who waits for it.  The nanny, before RUNNING */
 
 	/* Read-only from ASKED on.  Written by the starter while BEING. */
+	prongi_word writes[PRONGI_WRITES]; /* queues: while RUNNING it counts as their writer */
 	prong_fn *fn;
 	void *arg;
 	size_t size;
@@ -176,6 +181,17 @@ struct prong_process {
 
 	_Alignas(16) char inside[128]; /* the argument, when it is small */
 };
+
+/* --- counted writers ------------------------------------------------------------------------ */
+
+/* How a prong_queue begins: all that the rooms below it know of one. */
+struct prongi_queue_head {
+	prongi_word kind;    /* PRONGI_QUEUE while it is one.  By who makes and frees it */
+	prongi_word written; /* 1: it has had a counted writer.  Set before that one runs; never
+				cleared */
+};
+
+#define PRONGI_QUEUE ((uint64_t)0x6575657571676e70) /* "pngqueue" */
 
 /* --- the server ---------------------------------------------------------------------------- */
 
@@ -203,6 +219,8 @@ struct prongi_server {
 	prongi_word asked[PRONGI_PROCESSES / 64]; /* a bit for each record that is ASKED.  Set by
 						     the starter, cleared by the server before it
 						     looks */
+	_Atomic uint32_t ends;	   /* changes when a process ends, see writers.c.  Everybody adds
+				      one */
 	_Atomic uint64_t started, deaths;
 	int64_t exit_ms;
 	uint64_t opener;	   /* the root that may close.  Itself, when it has opened */

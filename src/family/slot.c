@@ -124,7 +124,11 @@ int prongi_slot_claim(uint32_t process)
 
 void prongi_slot_release(struct prongi_slot *slot)
 {
+	bool counted = prongi_writes_any(slot->writes);
+
 	prongi_self.slot = NULL;
 	prongi_self.id = 0;
 	prongi_repair_thread(slot);
+	if (counted)
+		prongi_ends_tell();
 }

@@ -22,6 +22,17 @@ int prongi_os_wait(_Atomic uint32_t *word, uint32_t seen, prong_time deadline, b
 /* The same without a deadline, but any signal ends it. */
 void prongi_os_wait_or_signal(_Atomic uint32_t *word, uint32_t seen);
 
+/* A word that somebody sleeps on together with others, and the value that it had. */
+struct prongi_awaited {
+	_Atomic uint32_t *word;
+	uint32_t seen;
+	bool shared; /* as above */
+};
+
+/* As prongi_os_wait() on all n words at once.  Where the system cannot do that, or not for so many
+   (Linux: before 5.16, or above 128), it looks at them every few milliseconds. */
+int prongi_os_wait_any(const struct prongi_awaited *a, size_t n, prong_time deadline);
+
 /* Wake up to n waiters of word; return how many there were.  In signal handlers too. */
 int prongi_os_wake(_Atomic uint32_t *word, int n, bool shared);
 

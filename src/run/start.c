@@ -85,6 +85,9 @@ int prongi_start_record(struct prong_process **out, const struct prongi_start *s
 		return prongi_fail(r, "process_start: no room for one more process of %d",
 				   PRONGI_PROCESSES);
 	atomic_store_explicit(&p->parent, prongi_process_ref(prongi_me), memory_order_relaxed);
+	for (int i = 0; i < PRONGI_WRITES; i++)
+		atomic_store_explicit(&p->writes[i], (uintptr_t)s->opts->writes[i],
+				      memory_order_relaxed);
 	p->started = prongi_os_now();
 	*out = p;
 	return 0;
@@ -282,5 +285,8 @@ int prong_process_start(prong_process **out, prong_fn *fn, const void *arg, size
 		return r;
 	if (atomic_load_explicit(&prongi_me->state, memory_order_relaxed) & PRONGI_DAEMON)
 		return prongi_fail(-EPERM, "process_start: a daemon may start no processes");
-	return s.opts->method == PRONG_FORK ? prongi_start_fork(out, &s) : start(out, &s);
+	prongi_writes_begin(s.opts->writes);
+	r = s.opts->method == PRONG_FORK ? prongi_start_fork(out, &s) : start(out, &s);
+	prongi_writes_end();
+	return r;
 }

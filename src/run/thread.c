@@ -49,10 +49,13 @@ struct prong_thread {
 	uint32_t life;            /* the process's when it was started */
 	int result;               /* by the thread; others may read it once it is joined */
 	bool freed;               /* under lock: it has no handle, its end frees it */
-	const uint16_t *cpus;     /* the starter's, who waits until id is set */
+	/* The starter's options, who waits until id is set if there is something to hear. */
+	const uint16_t *cpus;
 	size_t ncpus;
+	struct prong_queue *const *writes; /* NULL: none */
 	int refused; /* by the thread, before id: why it will not run fn */
 	uint16_t bad_cpu;
+	bool no_slot; /* that is why */
 	char name[NAME_SIZE];
 	_Alignas(max_align_t) unsigned char copy[];
 };
@@ -145,11 +148,24 @@ static void end(void *t)
 	retire(t);
 }
 
+/* With a slot of its own, which says so. */
+static int count_as_writer(prong_thread *t)
+{
+	int r = prongi_enter();
+
+	t->no_slot = r != 0;
+	if (r == 0)
+		prongi_writes_mine(t->writes);
+	return r;
+}
+
 static void begin(prong_thread *t)
 {
 	current = t;
 	if (t->ncpus)
 		t->refused = prongi_os_run_on(t->cpus, t->ncpus, &t->bad_cpu);
+	if (t->writes && !t->refused)
+		t->refused = count_as_writer(t);
 	prongi_os_set_title(t->name);
 	set(&t->id, (uint32_t)prongi_os_tid());
 }
@@ -179,7 +195,7 @@ static int check_opts(const prong_thread_opts *opts)
 	}
 	if (opts->ncpus && !opts->cpus)
 		return prongi_fail(-EINVAL, "thread_start: opts.cpus is NULL");
-	return 0;
+	return prongi_writes_check(opts->writes, "thread_start");
 }
 
 static int check_arg(const void *arg, size_t size)
@@ -202,6 +218,11 @@ static void name(prong_thread *t, const char *given)
 	}
 }
 
+static bool writes_any(const prong_thread_opts *opts)
+{
+	return opts->writes[0] || opts->writes[1] || opts->writes[2] || opts->writes[3];
+}
+
 static prong_thread *make(prong_fn *fn, const void *arg, size_t size, const prong_thread_opts *opts)
 {
 	prong_thread *t;
@@ -216,7 +237,8 @@ static prong_thread *make(prong_fn *fn, const void *arg, size_t size, const pron
 			     .life = life,
 			     .result = NO_RESULT,
 			     .cpus = opts->cpus,
-			     .ncpus = opts->ncpus };
+			     .ncpus = opts->ncpus,
+			     .writes = writes_any(opts) ? opts->writes : NULL };
 	if (size)
 		t->arg = memcpy(t->copy, arg, size);
 	name(t, opts->name);
@@ -256,7 +278,8 @@ static int create(prong_thread *t, size_t stack_size)
 
 static int join_quietly(prong_thread *t, prong_time deadline);
 
-/* Only setting them tells whether the processors are to be had, so the thread does; hear it. */
+/* Only setting them tells whether the processors are to be had, and only the thread can take its
+   slot; hear it. */
 static int hear(prong_thread *t)
 {
 	int r;
@@ -266,6 +289,8 @@ static int hear(prong_thread *t)
 	if (r == 0)
 		return 0;
 	(void)join_quietly(t, PRONG_FOREVER);
+	if (t->no_slot)
+		return prongi_fail(r, "thread_start: no slot for one more thread that writes");
 	if (r == -EINVAL)
 		return prongi_fail(r, "thread_start: no processor %u for it", t->bad_cpu);
 	return prongi_fail(r, "thread_start: its processors cannot be set");
@@ -279,7 +304,7 @@ static int launch(prong_thread *t, size_t stack_size)
 		return prongi_fail(-r, "thread_start: a stack cannot have %zu bytes", stack_size);
 	if (r)
 		return prongi_fail(-r, "thread_start: no thread or stack left to be had");
-	if (t->ncpus)
+	if (t->ncpus || t->writes)
 		r = hear(t);
 	if (r == 0)
 		set(&t->started, YES);
@@ -309,7 +334,9 @@ int prong_thread_start(prong_thread **out, prong_fn *fn, const void *arg, size_t
 	if (!t)
 		return prongi_fail(-ENOMEM, "thread_start: no memory for the argument");
 	list(t);
+	prongi_writes_begin(opts->writes);
 	r = launch(t, opts->stack_size);
+	prongi_writes_end();
 	if (r) {
 		unlist(t);
 		free(t);

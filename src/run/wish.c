@@ -77,7 +77,8 @@ static int check_options(const prong_process_opts *o)
 	r = r ? r : check_stdio(&o->in, "in");
 	r = r ? r : check_stdio(&o->out, "out");
 	r = r ? r : check_stdio(&o->err, "err");
-	return r ? r : check_limits(o);
+	r = r ? r : check_limits(o);
+	return r ? r : prongi_writes_check(o->writes, "process_start");
 }
 
 int prongi_start_check(const struct prongi_start *s)

@@ -193,9 +193,11 @@ static void bad_option(const prong_process_opts *opts)
 
 static void unknown_options(void **state)
 {
+	static const prong_process_opts none;
+
 	(void)state;
-	for (int i = 0; i < 8; i++) {
-		prong_process_opts opts = { 0 };
+	for (size_t i = 0; i < sizeof none.reserved_ / sizeof *none.reserved_; i++) {
+		prong_process_opts opts = none;
 
 		opts.reserved_[i] = 1;
 		bad_option(&opts);

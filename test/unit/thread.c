@@ -411,9 +411,11 @@ static void processors(void **state)
 
 static void unknown_options(void **state)
 {
+	static const prong_thread_opts none;
+
 	(void)state;
-	for (int i = 0; i < 6; i++) {
-		prong_thread_opts opts = { 0 };
+	for (size_t i = 0; i < sizeof none.reserved_ / sizeof *none.reserved_; i++) {
+		prong_thread_opts opts = none;
 
 		opts.reserved_[i] = 1;
 		CHECK_EQ(start_opts(is_null, &opts), -EINVAL);
