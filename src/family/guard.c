@@ -18,6 +18,8 @@
 #define S (&prongi_heap->server)
 #define WATCH_TRIES 100 /* of 50 ms */
 
+_Static_assert(PRONGI_WATCHED > PRONGI_PROCESSES, "each root can be watched");
+
 static struct {
 	bool parent;			       /* of the server */
 	struct prongi_watched w[PRONGI_WATCHED]; /* [0]: the server */
@@ -167,7 +169,7 @@ static void watch_root(struct prong_process *p)
 	uint64_t ref = prongi_process_ref(p);
 	int r;
 
-	if (watches(ref) || me.n == PRONGI_WATCHED)
+	if (watches(ref))
 		return;
 	r = prongi_os_watch_begin(&me.w[me.n], watched_pid(p));
 	if (!(prongi_state(p) & PRONGI_FORKED) &&
@@ -371,7 +373,7 @@ int prongi_server_watch_me(void)
 	for (int i = 0; prongi_phase(v = prongi_state(prongi_me)) == PRONGI_ASKED; i++) {
 		if (i == WATCH_TRIES)
 			return prongi_fail(PRONG_NOSERVER,
-					   "open: the guard watches %d already", PRONGI_WATCHED);
+					   "open: the family's guard does not answer");
 		if (!prongi_server_alive())
 			return prongi_fail(PRONG_NOSERVER, "open: the server was lost");
 		prongi_roots_changed();

@@ -209,7 +209,7 @@ int prongi_os_receive_fds(int listener, uint64_t *word, int *fds, int *pid);
 
 /* --- the guard's eyes (linux_watch.c) ------------------------------------------------------ */
 
-#define PRONGI_WATCHED 4096
+#define PRONGI_WATCHED 16385 /* every process that a family can have, and its server */
 
 /* A process that is watched: its number, 0 for none, and its pidfd, -1 where there is no such
    thing. */
