@@ -10,6 +10,7 @@
    Not measured: starts with options, and exec but for the tiny programs. */
 #include "bench.h"
 #include <err.h>
+#include <grp.h>
 #include <prong/prong.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -151,6 +152,7 @@ static const char *no_true(void)
 struct spaced {
 	live_fn *live;
 	unsigned n;
+	void (*become)(void); /* in a fresh process, before it opens a family; or NULL */
 };
 
 static void run_spaced(const void *arg, struct bench_out *out)
@@ -179,16 +181,36 @@ static void run_floor(const void *arg, struct bench_out *out)
 	bench_push(out, FIRST, out->v[JOIN][0]);
 }
 
-/* In a new small process with its own family, whose standard output is a file. */
-static void run_with_file(const void *arg, struct bench_out *out)
+static void write_to_file(void)
 {
+	FILE *f = tmpfile();
+
+	if (!f || dup2(fileno(f), STDOUT_FILENO) < 0)
+		err(1, "tmpfile");
+}
+
+/* A start compares the starter's rights with the server's, and root's are many more. */
+static void be_nobody(void)
+{
+	enum { NOBODY = 65534 };
+
+	if (setgroups(0, NULL) || setgid(NOBODY) || setuid(NOBODY))
+		err(1, "setuid");
+}
+
+static const char *no_nobody(void)
+{
+	return geteuid() == 0 ? NULL : "this is an ordinary user";
+}
+
+/* In a new small process with its own family. */
+static void run_fresh(const void *arg, struct bench_out *out)
+{
+	const struct spaced *s = arg;
 	int pid = bench_fork(), status;
 
 	if (pid == 0) {
-		FILE *f = tmpfile();
-
-		if (!f || dup2(fileno(f), STDOUT_FILENO) < 0)
-			err(1, "tmpfile");
+		s->become();
 		must(prong_open(NULL), "prong_open");
 		run_spaced(arg, out);
 		_exit(0);
@@ -320,10 +342,13 @@ static void unload(void)
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
-static const struct spaced prong_40 = { live_prong, 40 }, fork_40 = { live_fork, 40 },
-			   vfork_40 = { live_vfork, 40 }, tiny_40 = { live_spawn_tiny, 40 },
-			   true_20 = { live_spawn_true, 20 }, fork_2 = { live_fork, 2 },
-			   bare_20 = { live_bare, 20 };
+static const struct spaced prong_40 = { live_prong, 40, NULL },
+			   file_40 = { live_prong, 40, write_to_file },
+			   nobody_40 = { live_prong, 40, be_nobody },
+			   fork_40 = { live_fork, 40, NULL }, vfork_40 = { live_vfork, 40, NULL },
+			   tiny_40 = { live_spawn_tiny, 40, NULL },
+			   true_20 = { live_spawn_true, 20, NULL },
+			   fork_2 = { live_fork, 2, NULL }, bare_20 = { live_bare, 20, NULL };
 static const struct python by_fork = { "fork", 10 }, by_forkserver = { "forkserver", 3 };
 
 #define FLOOR { "clone(CLONE_VM) + exit + waitpid", run_floor, &bare_20, false, NULL }
@@ -350,7 +375,8 @@ const struct bench_case bench_process[] = {
 			{ "prong", run_spaced, &prong_40, true, NULL },
 			{ "glibc fork + _exit + waitpid, small caller", run_spaced, &fork_40, false,
 			  NULL },
-			{ "prong, stdout a regular file", run_with_file, &prong_40, false, NULL },
+			{ "prong, stdout a regular file", run_fresh, &file_40, false, NULL },
+			{ "prong, not as root", run_fresh, &nobody_40, false, no_nobody },
 			{ "vfork + _exit + waitpid", run_spaced, &vfork_40, false, NULL },
 			{ "posix_spawn, tiny static program", run_spaced, &tiny_40, false,
 			  no_tiny },
@@ -363,6 +389,8 @@ const struct bench_case bench_process[] = {
 			{ "prong : glibc fork", 0, 0, 0, 1 << 1, false },
 			{ "prong : glibc fork", 1, 0, 1, 1 << 1, false },
 			{ "prong : start-join of glibc fork", 1, 0, 0, 1 << 1, false },
+			{ "prong, not as root : glibc fork", 0, 3, 0, 1 << 1, false },
+			{ "prong, not as root : start-join of glibc fork", 1, 3, 0, 1 << 1, false },
 		},
 	},
 	{
