@@ -3,8 +3,8 @@
    Unless it says otherwise a function may be called by any thread of any member of the
    family, and at the same time as any other on the same object; except that x_free needs
    that nobody else uses the object any more.  None may be called from a signal handler but
-   prong_process_signal().  A thread must not be cancelled inside one, nor leave it by
-   longjmp(). */
+   prong_process_signal() and prong_sem_post().  A thread must not be cancelled inside one,
+   nor leave it by longjmp(). */
 #ifndef PRONG_PRONG_H
 #define PRONG_PRONG_H
 
@@ -17,5 +17,6 @@
 #include <prong/thread.h>
 #include <prong/local.h>
 #include <prong/mutex.h>
+#include <prong/sem.h>
 
 #endif

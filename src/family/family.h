@@ -75,6 +75,14 @@ int prongi_slot_claim(uint32_t process);
 int prongi_slot_take(void);
 void prongi_slot_release(struct prongi_slot *slot);
 
+/* A slot for the time of one call, for a thread that has none, or that must not touch its own, and
+   may be in a signal handler.  *out is NULL where the process has not joined a family.  Return 0,
+   -ENOSPC or -ENOMEM. */
+int prongi_slot_borrow(struct prongi_slot **out);
+
+/* Clear all journals of a slot, and free it (repair.c). */
+void prongi_slot_wipe(struct prongi_slot *slot);
+
 /* Put memory behind the first n slots or process records, and let repairers look at them. */
 int prongi_slots_reach(uint32_t n);
 int prongi_processes_reach(uint32_t n);
@@ -113,6 +121,13 @@ void prongi_repair(struct prongi_slot *slot);
 
 /* Pass on the wakes that a stopped thread may be sitting on; take nothing from it. */
 void prongi_repair_stopped(struct prongi_slot *slot);
+
+/* What higher rooms have to repair: called for a dead slot after all that is repaired here, under
+   the same rules.  A room's constructor adds its own. */
+typedef void prongi_repair_hook(struct prongi_slot *slot, uint64_t dead);
+#define PRONGI_HOOKS 4
+extern prongi_repair_hook *prongi_on_repair[PRONGI_HOOKS];
+void prongi_repair_add(prongi_repair_hook *hook);
 
 /* The same by the thread itself, at its end: also for locks outside the heap. */
 void prongi_repair_thread(struct prongi_slot *slot);

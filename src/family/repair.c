@@ -13,6 +13,17 @@
 
 #define EVERYBODY 0x7fffffff
 
+prongi_repair_hook *prongi_on_repair[PRONGI_HOOKS];
+
+void prongi_repair_add(prongi_repair_hook *hook)
+{
+	int i = 0;
+
+	while (prongi_on_repair[i])
+		i++;
+	prongi_on_repair[i] = hook;
+}
+
 bool prongi_word_valid(uint64_t at)
 {
 	uint64_t base = (uintptr_t)prongi_heap;
@@ -129,6 +140,62 @@ static uint64_t pronounce(struct prongi_slot *slot)
 	return id & PRONGI_CLAIMED ? 0 : prongi_owner(id);
 }
 
+/* Break the barrier that the dead thread was coming to or waiting at, if that round is still on;
+   or wake those whom it, or a killed repairer, did not wake. */
+static void repair_barrier(struct prongi_slot *slot)
+{
+	uint64_t at = atomic_load_explicit(&slot->bar, memory_order_relaxed), v;
+	uint32_t phase = atomic_load_explicit(&slot->bar_phase, memory_order_relaxed);
+
+	if (!prongi_word_valid(at))
+		return;
+	v = atomic_load_explicit(word_at(at), memory_order_relaxed);
+	/* release: pairs with the acquire in barrier.c, of whoever leaves it broken. */
+	while ((uint32_t)v == phase && !PRONGI_MUTANT(45) &&
+	       !atomic_compare_exchange_weak_explicit(word_at(at), &v, v | PRONGI_BROKEN,
+						      memory_order_release,
+						      memory_order_relaxed))
+		;
+	if ((uint32_t)v == phase || !PRONGI_MUTANT(46))
+		wake_all(at);
+}
+
+/* Give the word that a writer sleeps on a turn, and wake the writer, who looks again who reads. */
+static void ring_writer(uint64_t at, bool shared)
+{
+	uint64_t v = atomic_load_explicit(word_at(at), memory_order_relaxed);
+
+	/* release: pairs with the acquire in rwlock.c: who sees the turn sees the slot DEAD. */
+	while (!atomic_compare_exchange_weak_explicit(word_at(at), &v, prongi_turned(v),
+						      memory_order_release,
+						      memory_order_relaxed))
+		;
+	prongi_os_wake(prongi_low(word_at(at)), EVERYBODY, shared);
+}
+
+/* Forget what the dead thread read: with the slot DEAD it does not count any more. */
+static void repair_reads(struct prongi_slot *slot)
+{
+	for (int i = 0; i < PRONGI_READS; i++) {
+		uint64_t at = atomic_load_explicit(&slot->reads[i], memory_order_relaxed);
+
+		at &= ~PRONGI_LEAVES;
+		if (prongi_word_valid(at) && !PRONGI_MUTANT(47))
+			ring_writer(at, true);
+	}
+}
+
+/* The same of locks outside the heap, by the thread itself. */
+static void repair_reads_here(struct prongi_slot *slot)
+{
+	for (int i = 0; i < PRONGI_READS; i++) {
+		uint64_t at = atomic_load_explicit(&slot->reads[i], memory_order_relaxed);
+
+		if (at && !prongi_inside(word_at(at)))
+			ring_writer(at & ~PRONGI_LEAVES, false);
+	}
+}
+
 /* Wake who waits where the dead thread was about to wake, and who waits where it waited: the wake
    that chose it may have died with it. */
 static void pass_wakes_on(struct prongi_slot *slot)
@@ -137,10 +204,24 @@ static void pass_wakes_on(struct prongi_slot *slot)
 		wake_all(atomic_load_explicit(&slot->wake_lock, memory_order_relaxed));
 	if (!PRONGI_MUTANT(3))
 		wake_all(atomic_load_explicit(&slot->wait_lock, memory_order_relaxed));
+	for (int i = 0; i < PRONGI_WAKES && !PRONGI_MUTANT(40); i++)
+		wake_all(atomic_load_explicit(&slot->wake_obj[i], memory_order_relaxed));
+	if (!PRONGI_MUTANT(41))
+		wake_all(atomic_load_explicit(&slot->wait_obj, memory_order_relaxed));
 }
 
-/* Clear what it said, and free the slot. */
-static void wipe(struct prongi_slot *slot)
+/* A reader that is stopped while it gives a lock up owes the writer a turn. */
+static void pass_leave_on(struct prongi_slot *slot)
+{
+	for (int i = 0; i < PRONGI_READS; i++) {
+		uint64_t at = atomic_load_explicit(&slot->reads[i], memory_order_relaxed);
+
+		if ((at & PRONGI_LEAVES) && prongi_word_valid(at & ~PRONGI_LEAVES))
+			ring_writer(at & ~PRONGI_LEAVES, true);
+	}
+}
+
+void prongi_slot_wipe(struct prongi_slot *slot)
 {
 	atomic_store_explicit(&slot->count, 0, memory_order_relaxed);
 	atomic_store_explicit(&slot->klock, 0, memory_order_relaxed);
@@ -151,6 +232,12 @@ static void wipe(struct prongi_slot *slot)
 		atomic_store_explicit(&slot->writes[i], 0, memory_order_relaxed);
 		atomic_store_explicit(&slot->starts[i], 0, memory_order_relaxed);
 	}
+	for (int i = 0; i < PRONGI_WAKES; i++)
+		atomic_store_explicit(&slot->wake_obj[i], 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->wait_obj, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->bar, 0, memory_order_relaxed);
+	for (int i = 0; i < PRONGI_READS; i++)
+		atomic_store_explicit(&slot->reads[i], 0, memory_order_relaxed);
 	/* release: pairs with the acquire of the next claimer, and of prongi_owner_dead(). */
 	atomic_store_explicit(&slot->id, 0, memory_order_release);
 }
@@ -161,11 +248,15 @@ void prongi_repair(struct prongi_slot *slot)
 
 	if (dead) {
 		repair_section(slot, dead);
+		repair_barrier(slot);
+		repair_reads(slot);
 		pass_wakes_on(slot);
 		if (!PRONGI_MUTANT(10))
 			repair_awaited(dead);
+		for (int i = 0; i < PRONGI_HOOKS && prongi_on_repair[i]; i++)
+			prongi_on_repair[i](slot, dead);
 	}
-	wipe(slot);
+	prongi_slot_wipe(slot);
 }
 
 void prongi_repair_thread(struct prongi_slot *slot)
@@ -175,6 +266,7 @@ void prongi_repair_thread(struct prongi_slot *slot)
 
 	pronounce(slot);
 	repair_awaited_here(dead, process);
+	repair_reads_here(slot);
 	prongi_repair(slot);
 }
 
@@ -182,6 +274,7 @@ void prongi_repair_stopped(struct prongi_slot *slot)
 {
 	wake_all(atomic_load_explicit(&slot->klock, memory_order_relaxed));
 	pass_wakes_on(slot);
+	pass_leave_on(slot);
 }
 
 /* True when the slot is one of the process's, or was being claimed by it. */

@@ -21,6 +21,8 @@
 #define PRONGI_LOG	 48		   /* words that one section may change */
 #define PRONGI_READY	 2		   /* children forked ahead */
 #define PRONGI_WRITES	 4		   /* queues that one thread or process may be counted at */
+#define PRONGI_WAKES	 4		   /* wakes that a thread and its signal handlers may owe */
+#define PRONGI_READS	 8		   /* rwlocks that a thread may hold for reading */
 
 typedef _Atomic(uint64_t) prongi_word;
 
@@ -56,6 +58,30 @@ static inline _Atomic uint32_t *prongi_low(prongi_word *word)
 #endif
 }
 
+/* --- one-word nouns ---------------------------------------------------------------------- */
+
+/* Semaphore, event and condition, and the place where an rwlock's writer sleeps, are one word each:
+   { low: bit 0 ASLEEP, turn 31 | high: the noun's own 32 }.  A futex sleeps on the low half.
+     ASLEEP  must be set while somebody sleeps on the word; may be set when nobody does.
+     turn    changes with each change that a sleeper must not miss.
+   Nobody owns any of it, so a death leaves nothing to be told but wakes.  A barrier has another
+   low half: see barrier.c. */
+#define PRONGI_ASLEEP ((uint64_t)1)
+#define PRONGI_TURN   ((uint64_t)2)
+#define PRONGI_TURNS  ((uint64_t)0xfffffffe)
+
+/* The word v, a turn later. */
+static inline uint64_t prongi_turned(uint64_t v)
+{
+	return (v & ~PRONGI_TURNS) | ((v + PRONGI_TURN) & PRONGI_TURNS);
+}
+
+/* In a barrier's word: */
+#define PRONGI_BROKEN ((uint64_t)1)
+
+/* In a slot's reads[]: the thread gives that lock up, and may owe its writer a turn and a wake. */
+#define PRONGI_LEAVES ((uint64_t)1)
+
 /* --- slots: one for each thread that uses prong ------------------------------------------- */
 
 /* In a slot's id, the flag bits mean: */
@@ -80,12 +106,26 @@ struct prongi_slot {
 	prongi_word writes[PRONGI_WRITES]; /* queues that it writes, as it was started to */
 	prongi_word starts[PRONGI_WRITES]; /* those that what it is starting will write.  Both by
 					      the slot's thread, for writers.c; cleared by repair */
+	prongi_word wake_obj[PRONGI_WAKES]; /* one-word nouns that I change, and may then owe wakes
+					       on: mine first, then those of the signal handlers
+					       that interrupted me.  Never cleared */
+	_Atomic uint32_t wakes;	/* how many of them are under way.  Owner only */
+	_Atomic uint32_t bar_phase; /* low half of the barrier's word when I came.  Before bar */
+	prongi_word bar;       /* the barrier that I am about to come to, or wait at; a death
+				  breaks it.  0 when I have left */
+	prongi_word wait_obj;  /* the one-word noun that I sleep on, whose wakers choose one.  From
+				  before I register until I have what the wake was for */
+	prongi_word reads[PRONGI_READS]; /* for each rwlock that I read: the word that its writer
+				  sleeps on.  Writers look at it, see rwlock.c; so it pairs with
+				  their owner word */
 	prongi_word count;     /* > 0: the first so many of log[] are committed */
 	struct {
 		prongi_word at, value;
 	} log[PRONGI_LOG];     /* what the section changes: addresses and absolute new values */
 
 	uint32_t filled;       /* of log[], not yet committed.  Owner only */
+	uint32_t reading;      /* a bit for each of reads[] that is in use.  Owner only */
+	uint32_t again[PRONGI_READS]; /* how often more I hold it.  Owner only */
 	char detail[156];      /* prong_error_detail().  Owner only */
 };
 

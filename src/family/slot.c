@@ -80,8 +80,8 @@ static struct prongi_slot *claim_below(uint32_t n, uint64_t claim)
 	return NULL;
 }
 
-/* Make a claimed slot the calling thread's. */
-static void settle(struct prongi_slot *slot, uint32_t process)
+/* Make a claimed slot a thread's of this process.  Return its id. */
+static uint64_t settle(struct prongi_slot *slot, uint32_t process)
 {
 	uint64_t generation =
 		atomic_load_explicit(&slot->generation, memory_order_relaxed) + 1;
@@ -90,21 +90,21 @@ static void settle(struct prongi_slot *slot, uint32_t process)
 	atomic_store_explicit(&slot->generation, generation, memory_order_relaxed);
 	atomic_store_explicit(&slot->process, process, memory_order_relaxed);
 	atomic_store_explicit(&slot->tid, (uint32_t)prongi_os_tid(), memory_order_relaxed);
+	atomic_store_explicit(&slot->wakes, 0, memory_order_relaxed);
 	slot->filled = 0;
+	slot->reading = 0;
 	slot->detail[0] = '\0';
 	/* release: pairs with the acquire of whoever reads the id and then the fields. */
 	atomic_store_explicit(&slot->id, id, memory_order_release);
-	prongi_self.slot = slot;
-	prongi_self.id = id;
+	return id;
 }
 
-int prongi_slot_claim(uint32_t process)
+static int claim(uint32_t process, struct prongi_self *out)
 {
-	uint64_t claim = PRONGI_CLAIMED | (uint64_t)process << 2;
+	uint64_t name = PRONGI_CLAIMED | (uint64_t)process << 2;
 	uint32_t n = atomic_load_explicit(&prongi_heap->slots_used, memory_order_relaxed);
 
 	for (n = n < AT_LEAST ? AT_LEAST : n;; n = n + n / 4 + AT_LEAST) {
-		struct prongi_slot *slot;
 		int r;
 
 		if (n > PRONGI_SLOTS)
@@ -112,14 +112,36 @@ int prongi_slot_claim(uint32_t process)
 		r = prongi_slots_reach(n);
 		if (r)
 			return r;
-		slot = claim_below(n, claim);
-		if (slot) {
-			settle(slot, process);
+		out->slot = claim_below(n, name);
+		if (out->slot) {
+			out->id = settle(out->slot, process);
 			return 0;
 		}
 		if (n == PRONGI_SLOTS)
 			return -ENOSPC;
 	}
+}
+
+int prongi_slot_claim(uint32_t process)
+{
+	struct prongi_self self;
+	int r = claim(process, &self);
+
+	if (r == 0)
+		prongi_self = self;
+	return r;
+}
+
+int prongi_slot_borrow(struct prongi_slot **out)
+{
+	struct prongi_self self = { NULL, 0 };
+	int saved = errno, r = 0;
+
+	if (prongi_me)
+		r = claim(prongi_process_index(prongi_me), &self);
+	errno = saved;
+	*out = self.slot;
+	return r;
 }
 
 void prongi_slot_release(struct prongi_slot *slot)
