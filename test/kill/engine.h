@@ -16,6 +16,7 @@ struct options {
 	bool verbose;
 	bool wait;    /* stop where something is stuck, for a debugger */
 	unsigned seed; /* of the sample */
+	size_t share; /* of a sample: points that a row may take */
 	int limit;    /* leave a row after so many bad points; 0: go on */
 	int mutant;   /* what to break in the library */
 };
@@ -28,8 +29,9 @@ struct point {
 	uint32_t visit;
 	uint16_t naps; /* how often it slept before */
 	bool inside;
+	bool crossed;	/* right behind a system call: the kernel may have changed, too */
 	uint32_t steps; /* single steps from the beginning */
-	uint64_t key;	/* of the image there; when asked for */
+	uint64_t key;	/* of what a death there leaves */
 };
 
 /* What a process executed between its markers. */
@@ -56,6 +58,8 @@ struct kill_trial {
 	bool by_step;
 	struct other other[KILL_OTHERS];
 	unsigned bad;
+	uint64_t awake; /* who was, as a number */
+	uint64_t left; /* key of what the last death left, before anybody moved; when held */
 };
 
 /* Deaths one after another: of the victim at a point of its trace, of the repairer, ... */
@@ -85,8 +89,8 @@ bool trial_death(struct kill_trial *t, int level, const struct death *death);
 enum crossing { CROSSED, SLEPT, LOST };
 enum crossing trial_cross(struct kill_trial *t, pid_t pid, int level, int nth, bool inside);
 
-/* A key for the bytes and for who is awake. */
-uint64_t trial_key(const struct kill_trial *t);
+/* A key for the bytes and for who is awake.  Without a system call in between nobody has woken. */
+uint64_t trial_key(struct kill_trial *t, bool crossed);
 
 /* Repair, let all go on, and check.  Return what was wrong. */
 unsigned trial_end(struct kill_trial *t);
@@ -96,9 +100,9 @@ void trial_abandon(struct kill_trial *t);
 
 /* --- record.c ----------------------------------------------------------------------------- */
 
-/* Single-step the process from its first marker to its last; it is gone afterwards.  With keys:
-   note the image's key at each point. */
-void record(struct kill_trial *t, pid_t pid, int level, struct trace *out, bool keys);
+/* Single-step the process from its first marker to its last, and note what a death would leave at
+   each point; it is gone afterwards. */
+void record(struct kill_trial *t, pid_t pid, int level, struct trace *out);
 void trace_free(struct trace *trace);
 void trace_add(struct trace *trace, struct point p);
 
@@ -116,13 +120,16 @@ struct row {
 	uint64_t points, bad;
 	uint64_t missed;  /* the victim went another way than in the recording */
 	uint64_t sampled; /* points left out of a sample */
+	uint64_t states;  /* states left out of it, from which repairers would have begun */
 	uint64_t folded;  /* points that leave an image that another one has left */
 	uint64_t differ;  /* points where single steps come to something else */
 	uint64_t kind[KILL_KINDS];
-	int64_t ms;
+	int64_t began, ms;
 };
 
 void row_count(struct row *row, unsigned bad);
+
+/* True when the row has found enough, or a sample has taken long enough. */
 bool row_enough(const struct row *row);
 
 /* Somebody is stuck: with --wait, stay here with all processes as they are. */

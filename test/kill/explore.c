@@ -11,10 +11,18 @@
 
 struct options options;
 
+#define SHORT_MS 5000 /* so long a row of a sample may take; it takes one */
+
 /* A state that deaths have left. */
 struct node {
 	struct path path;
 	struct change *changed; /* NULL: the deaths have to be played again */
+};
+
+/* A set of keys: a hash table; 0: empty. */
+struct keys {
+	uint64_t *key;
+	size_t size, used;
 };
 
 struct explorer {
@@ -23,45 +31,44 @@ struct explorer {
 	FILE *out;
 	struct node *node;
 	size_t nodes, room;
-	uint64_t *seen; /* hash table of keys; 0: empty */
-	size_t seen_size, seen_used;
+	struct keys seen;  /* of what deaths have left */
+	struct keys begun; /* of what points have left, or will */
 	struct trace **trace; /* all that paths name */
 	size_t traces;
 };
 
 /* --- sets --------------------------------------------------------------------------------- */
 
-static bool seen_add(struct explorer *x, uint64_t key);
+static bool seen_add(struct keys *s, uint64_t key);
 
-static void seen_grow(struct explorer *x)
+static void seen_grow(struct keys *s)
 {
-	uint64_t *old = x->seen;
-	size_t size = x->seen_size;
+	struct keys old = *s;
 
-	x->seen_size = size ? size * 2 : 1024;
-	x->seen_used = 0;
-	x->seen = calloc(x->seen_size, sizeof *x->seen);
-	if (!x->seen)
+	s->size = old.size ? old.size * 2 : 1024;
+	s->used = 0;
+	s->key = calloc(s->size, sizeof *s->key);
+	if (!s->key)
 		die("no memory for keys");
-	for (size_t i = 0; i < size; i++)
-		if (old[i])
-			seen_add(x, old[i]);
-	free(old);
+	for (size_t i = 0; i < old.size; i++)
+		if (old.key[i])
+			seen_add(s, old.key[i]);
+	free(old.key);
 }
 
 /* True when the key is new. */
-static bool seen_add(struct explorer *x, uint64_t key)
+static bool seen_add(struct keys *s, uint64_t key)
 {
 	size_t i;
 
 	key |= !key;
-	if (x->seen_used * 2 >= x->seen_size)
-		seen_grow(x);
-	for (i = key & (x->seen_size - 1); x->seen[i]; i = (i + 1) & (x->seen_size - 1))
-		if (x->seen[i] == key)
+	if (s->used * 2 >= s->size)
+		seen_grow(s);
+	for (i = key & (s->size - 1); s->key[i]; i = (i + 1) & (s->size - 1))
+		if (s->key[i] == key)
 			return false;
-	x->seen[i] = key;
-	x->seen_used++;
+	s->key[i] = key;
+	s->used++;
 	return true;
 }
 
@@ -104,7 +111,8 @@ void row_count(struct row *row, unsigned bad)
 
 bool row_enough(const struct row *row)
 {
-	return options.limit && row->bad >= (uint64_t)options.limit;
+	return (options.limit && row->bad >= (uint64_t)options.limit) ||
+	       (options.shortly && now_ms() - row->began > SHORT_MS);
 }
 
 void row_stuck(FILE *out, pid_t pid)
@@ -207,8 +215,8 @@ static struct outcome try_death(struct explorer *x, const struct node *node, str
 		return o;
 	}
 	if (x->t.hold) {
-		o.key = trial_key(&x->t);
-		if (!x->t.by_step && seen_add(x, o.key) && path->n < KILL_DEPTH)
+		o.key = x->t.left;
+		if (!x->t.by_step && seen_add(&x->seen, o.key) && path->n < KILL_DEPTH)
 			node_add(x, path);
 	}
 	o.bad = trial_end(&x->t);
@@ -254,40 +262,81 @@ bool sampled(size_t i, size_t n, size_t budget, size_t turn)
 	return i * budget / n != (i + 1) * budget / n;
 }
 
-/* How many deaths of repairers a scenario gets, over all states that they start from. */
-static size_t repairer_budget(void)
+/* How many points are run beside those that leave something new, which come first. */
+struct plan {
+	size_t fresh;	 /* of those, in each trace */
+	size_t victim;	 /* other deaths of the victim */
+	size_t loose;	 /* deaths of the victim after which the woken go on at once */
+	size_t states;	 /* states that repairers, and then their successors, start from */
+	size_t repairer; /* other deaths of repairers */
+};
+
+static struct plan plan(void)
 {
-	return options.all ? SIZE_MAX : options.mutant ? 1200 : options.shortly ? 120 : 5000;
+	const size_t all = SIZE_MAX / 4;
+	size_t share = options.share;
+
+	if (options.all)
+		return (struct plan){ all, all, all, all, all };
+	if (options.mutant)
+		return (struct plan){ all, 0, 40, 200, 0 };
+	if (options.shortly)
+		return (struct plan){ share / 4, share / 8, share / 8, share / 16, share / 8 };
+	return (struct plan){ all, all, all, all, 2000 };
 }
 
-static void points(struct explorer *x, size_t node, const struct trace *trace, size_t budget,
-		   bool hold)
+/* Mark the points of a trace that leave what none has left.  Return how many. */
+static size_t mark_fresh(struct explorer *x, const struct trace *trace, bool *fresh)
 {
-	for (size_t i = 0; i < trace->n && !row_enough(&x->row); i++)
-		if (!point_worth(&trace->point[i]) || !sampled(i, trace->n, budget, node))
+	size_t n = 0;
+
+	for (size_t i = 0; i < trace->n; i++) {
+		const struct point *p = &trace->point[i];
+		bool new = seen_add(&x->begun, p->key);
+
+		fresh[i] = new || p->inside || p->crossed;
+		n += fresh[i];
+	}
+	return n;
+}
+
+/* Deaths at the points of a trace: about so many of those that leave something new, and of the
+   others. */
+static void points(struct explorer *x, size_t node, const struct trace *trace, size_t budget,
+		   size_t rest)
+{
+	bool *fresh = calloc(trace->n, 1);
+	size_t n, f = 0, o = 0;
+
+	if (!fresh)
+		die("no memory for a choice");
+	n = mark_fresh(x, trace, fresh);
+	for (size_t i = 0; i < trace->n && !row_enough(&x->row); i++) {
+		bool worth = fresh[i] || point_worth(&trace->point[i]);
+
+		if (worth && (fresh[i] ? sampled(f, n, budget, node)
+				       : sampled(o, trace->n - n, rest, node)))
+			point(x, node, (struct death){ trace, i }, true);
+		else if (fresh[i] || !worth)
 			x->row.sampled++;
 		else
-			point(x, node, (struct death){ trace, i }, hold);
-}
-
-/* The points of the trace that leave an image not left before. */
-static void new_points(struct explorer *x, size_t node, const struct trace *trace)
-{
-	for (size_t i = 0; i < trace->n && !row_enough(&x->row); i++) {
-		uint64_t key = trace->point[i].key;
-		bool fresh = true;
-
-		for (size_t k = key & (x->seen_size - 1); x->seen[k] && fresh;
-		     k = (k + 1) & (x->seen_size - 1))
-			fresh = x->seen[k] != key;
-		if (fresh)
-			point(x, node, (struct death){ trace, i }, true);
-		else
 			x->row.folded++;
+		f += fresh[i];
+		o += !fresh[i];
 	}
+	free(fresh);
 }
 
-static struct trace *record_from(struct explorer *x, size_t node, bool keys)
+static void loose_points(struct explorer *x, const struct trace *trace, size_t budget)
+{
+	for (size_t i = 0; i < trace->n && !row_enough(&x->row); i++)
+		if (!point_worth(&trace->point[i]) || !sampled(i, trace->n, budget, 0))
+			x->row.sampled++;
+		else
+			point(x, 0, (struct death){ trace, i }, false);
+}
+
+static struct trace *record_from(struct explorer *x, size_t node)
 {
 	struct trace *trace;
 	struct node from = x->node[node];
@@ -298,7 +347,7 @@ static struct trace *record_from(struct explorer *x, size_t node, bool keys)
 		return NULL;
 	}
 	trace = trace_new(x);
-	record(&x->t, trial_start(&x->t, from.path.n), from.path.n, trace, keys);
+	record(&x->t, trial_start(&x->t, from.path.n), from.path.n, trace);
 	trial_abandon(&x->t);
 	if (trace->failed) {
 		char name[128];
@@ -316,39 +365,33 @@ static struct trace *record_from(struct explorer *x, size_t node, bool keys)
 static void level_victim(struct explorer *x)
 {
 	struct trace *trace;
-	size_t budget = options.shortly ? 90 : SIZE_MAX / 4;
 
 	node_add(x, &(struct path){ .n = 0 });
-	trace = record_from(x, 0, false);
+	trace = record_from(x, 0);
 	if (!trace || trace->failed)
 		return;
-	points(x, 0, trace, budget, true);
+	points(x, 0, trace, plan().fresh, plan().victim);
 	if (!x->t.room->red)
-		points(x, 0, trace, budget / 3, false);
+		loose_points(x, trace, plan().loose);
 }
 
-/* Deaths of the repairer, from the states that one death has left; and of its successor. */
+/* Deaths of the repairer, from the states that one death has left; and of its successor, of which
+   only those count that leave something new. */
 static void level_repairer(struct explorer *x, size_t first, size_t last, int level)
 {
-	size_t n = last - first, budget = repairer_budget();
-	size_t nodes = budget / 20 < n ? budget / 20 : n;
+	size_t n = last - first, states = plan().states < n ? plan().states : n;
 
 	for (size_t i = first; i < last && !row_enough(&x->row); i++) {
 		struct trace *trace;
 
-		if (!sampled(i - first, n, nodes, 0))
-			continue;
-		trace = record_from(x, i, level > 1);
-		if (!trace || trace->failed)
-			continue;
-		if (level > 1 && !options.shortly) {
-			new_points(x, i, trace);
+		if (!sampled(i - first, n, states, 0)) {
+			x->row.states++;
 			continue;
 		}
-		points(x, i, trace, budget / nodes, true);
-		if (level == 1)
-			points(x, i, trace, (budget < trace->n ? budget : trace->n) / nodes / 4 + 1,
-			       false);
+		trace = record_from(x, i);
+		if (trace && !trace->failed)
+			points(x, i, trace, plan().fresh,
+			       level == 1 ? plan().repairer / states : 0);
 	}
 }
 
@@ -364,17 +407,18 @@ static void explorer_free(struct explorer *x)
 	}
 	free(x->trace);
 	free(x->node);
-	free(x->seen);
+	free(x->seen.key);
+	free(x->begun.key);
 }
 
 struct row explore(const struct kill_room *room, const struct kill_scenario *s, FILE *out)
 {
 	struct explorer x = { .t = { .room = room, .s = s }, .out = out };
-	int64_t start = now_ms();
 	struct image *image;
 	size_t first = 1; /* node 0 is the state before any death */
 
-	x.row = (struct row){ .room = room->name, .scenario = s->name, .red = room->red };
+	x.row = (struct row){ .room = room->name, .scenario = s->name, .red = room->red,
+			      .began = now_ms() };
 	if (s->setup)
 		s->setup();
 	if (options.mutant && !mutant_set(options.mutant))
@@ -390,6 +434,6 @@ struct row explore(const struct kill_room *room, const struct kill_scenario *s, 
 	}
 	explorer_free(&x);
 	image_free(image);
-	x.row.ms = now_ms() - start;
+	x.row.ms = now_ms() - x.row.began;
 	return x.row;
 }

@@ -14,6 +14,8 @@
 
 #define HEAP_SIZE ((size_t)64 << 20)
 #define REACH_MS  10000 /* much, for a machine that others use as well */
+#define QUIET_MS  400	/* asleep after that, and not at its point: it will not get there */
+#define TRIES	  3	/* to get to a point */
 #define GONE_MS	  5000 /* for a family to be gone; the promise is 50, of an idle machine */
 
 const struct family_scenario *family_now;
@@ -93,9 +95,21 @@ static void family_begin(void)
 
 /* --- the victim stops at the beginning of its operation ----------------------------------- */
 
+/* Wait until pid comes to rest.  Who has gone to sleep for good will not: it went another way. */
+static struct trace_event await_rest(pid_t pid)
+{
+	int64_t until = now_ms() + REACH_MS;
+	struct trace_event e;
+
+	do
+		e = trace_wait(pid, QUIET_MS, false);
+	while (e.rest == TRACE_BUSY && now_ms() < until && !trace_asleep(pid));
+	return e;
+}
+
 static bool rests(pid_t pid, enum trace_rest as)
 {
-	return trace_wait(pid, REACH_MS, false).rest == as;
+	return await_rest(pid).rest == as;
 }
 
 /* It waits at a gate, and then runs into its first marker. */
@@ -138,7 +152,7 @@ static bool stop_asleep(pid_t pid)
 	if (!await_operation())
 		return false;
 	trace_to_syscall(pid); /* begins again what it slept in, unless there is a signal */
-	e = trace_wait(pid, REACH_MS, false);
+	e = await_rest(pid);
 	now.signal = e.rest == TRACE_SIGNAL ? WSTOPSIG(e.status) : 0;
 	if (now.signal)
 		return true;
@@ -215,7 +229,7 @@ static struct trace_event cross(pid_t pid, bool *slept)
 
 	*slept = false;
 	trace_to_syscall(pid);
-	e = trace_wait(pid, REACH_MS, false);
+	e = await_rest(pid);
 	if (e.rest != TRACE_SYSCALL)
 		return e;
 	trace_to_syscall(pid);
@@ -223,7 +237,7 @@ static struct trace_event cross(pid_t pid, bool *slept)
 	if (e.rest != TRACE_ASLEEP)
 		return e;
 	*slept = true;
-	return sleep_is_end() ? e : trace_wait(pid, REACH_MS, false);
+	return sleep_is_end() ? e : await_rest(pid);
 }
 
 /* Signals go into their handlers.  False: pid does not rest at an instruction. */
@@ -231,7 +245,7 @@ static bool pass_signals(pid_t pid, struct trace_event e)
 {
 	while (e.rest == TRACE_SIGNAL) {
 		trace_step(pid, WSTOPSIG(e.status));
-		e = trace_wait(pid, REACH_MS, false);
+		e = await_rest(pid);
 	}
 	return e.rest == TRACE_TRAP || e.rest == TRACE_SYSCALL;
 }
@@ -246,7 +260,7 @@ static bool advance(pid_t pid, struct trace *out, struct point p)
 		e = cross(pid, &slept);
 	} else {
 		trace_step(pid, 0);
-		e = trace_wait(pid, REACH_MS, false);
+		e = await_rest(pid);
 	}
 	if (slept) {
 		p.inside = true;
@@ -262,7 +276,7 @@ static void record_family(pid_t pid, struct trace *out)
 	*out = (struct trace){ .failed = NULL };
 	if (now.signal) {
 		trace_step(pid, now.signal);
-		pass_signals(pid, trace_wait(pid, REACH_MS, false));
+		pass_signals(pid, await_rest(pid));
 	}
 	for (;;) {
 		struct point p = { .pc = trace_pc(pid) };
@@ -290,7 +304,7 @@ static bool reach(pid_t pid, const struct point *p)
 		struct trace_event e;
 
 		trace_continue(pid, signal);
-		e = trace_wait(pid, REACH_MS, false);
+		e = await_rest(pid);
 		signal = e.rest == TRACE_SIGNAL ? WSTOPSIG(e.status) : 0;
 		if (e.rest == TRACE_TRAP && trace_pc(pid) == p->pc)
 			visit--;
@@ -411,17 +425,25 @@ static void family_abandon(void)
 	sweep_away();
 }
 
-static void try_point(struct row *row, const struct kill_scenario *s, const struct trace *trace,
-		      size_t i)
+/* Begin a family, and get its victim to the point.  False: it went another way, each time. */
+static bool begin_at(const struct point *p)
 {
-	const struct point *p = &trace->point[i];
+	for (int i = 0; i < (options.shortly ? 1 : TRIES); i++) {
+		now.victim = 0;
+		family_begin();
+		if (stop_victim() && reach(now.victim, p))
+			return true;
+		family_abandon();
+	}
+	return false;
+}
+
+static void try_point(struct row *row, const struct kill_scenario *s, const struct point *p)
+{
 	unsigned bad;
 
-	now.victim = 0;
-	family_begin();
-	if (!stop_victim() || !reach(now.victim, p)) {
+	if (!begin_at(p)) {
 		row->missed++;
-		family_abandon();
 		return;
 	}
 	trace_kill(now.victim);
@@ -432,12 +454,39 @@ static void try_point(struct row *row, const struct kill_scenario *s, const stru
 		row_describe(now.out, "process", s->name, p, bad);
 }
 
+/* Each point is a family of its own, and takes milliseconds: so of long traces a part. */
+static size_t budget(void)
+{
+	return options.shortly || options.mutant ? options.share / 4 : options.all ? SIZE_MAX : 3000;
+}
+
+static size_t common_divisor(size_t a, size_t b)
+{
+	while (b) {
+		size_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+/* A step that takes one through n points in a mixed order: so what is left out for want of time is
+   left out everywhere. */
+static size_t stride(size_t n)
+{
+	size_t step = n / 8 * 5 + 1;
+
+	while (common_divisor(n, step) != 1)
+		step++;
+	return step;
+}
+
 struct row family_explore(const struct kill_scenario *s, FILE *out)
 {
-	struct row row = { .room = "process", .scenario = s->name };
+	struct row row = { .room = "process", .scenario = s->name, .began = now_ms() };
 	struct trace trace;
-	int64_t start = now_ms();
-	size_t budget = options.shortly ? 60 : options.all ? SIZE_MAX : 3000;
+	size_t step;
 
 	if (options.mutant && !mutant_set(options.mutant))
 		die("this program was built with a library that cannot be broken");
@@ -451,15 +500,18 @@ struct row family_explore(const struct kill_scenario *s, FILE *out)
 		die("%s: the victim does not get to its beginning", s->name);
 	record_family(now.victim, &trace);
 	family_abandon();
-	for (size_t i = 0; i < trace.n && !row_enough(&row); i++)
-		if (point_worth(&trace.point[i]) && sampled(i, trace.n, budget, 0))
-			try_point(&row, s, &trace, i);
+	step = stride(trace.n);
+	for (size_t k = 0, i = 0; k < trace.n; k++, i = (i + step) % trace.n)
+		if (point_worth(&trace.point[i]) && sampled(i, trace.n, budget(), 0) &&
+		    !row_enough(&row))
+			try_point(&row, s, &trace.point[i]);
 		else
 			row.sampled++;
-	if (options.verbose)
-		fprintf(out, "    trace %zu, gone after %lld ms at most\n", trace.n,
+	if (!options.shortly && !options.mutant)
+		fprintf(out, "    of %zu instructions every %.1fth; gone after %lld ms at most\n",
+			trace.n, (double)trace.n / (double)(row.points ? row.points : 1),
 			(long long)now.longest);
 	trace_free(&trace);
-	row.ms = now_ms() - start;
+	row.ms = now_ms() - row.began;
 	return row;
 }

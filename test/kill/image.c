@@ -84,20 +84,81 @@ static uint64_t mix(const void *at, uint64_t value)
 	return x ^ x >> 29;
 }
 
+/* --- the key ------------------------------------------------------------------------------ */
+
+/* It is asked for at each step of a recording, and little has changed since: so the bytes are kept
+   as they were, and the sum of each page. */
+#define PAGE 4096
+
+static struct {
+	char *bytes;	/* of all ranges, one after another */
+	uint64_t *sum;	/* of each page of each range */
+	uint64_t key;
+	size_t size;	/* bytes there are */
+} kept;
+
+static uint64_t sum_of(const uint64_t *word, size_t n)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += mix(word + i, word[i]);
+	return sum;
+}
+
+static void keep_nothing(void)
+{
+	size_t pages = 0;
+
+	for (size_t i = 0; i < nranges; i++)
+		pages += ranges[i].size / PAGE + 1;
+	free(kept.bytes);
+	free(kept.sum);
+	kept.bytes = calloc(1, total);
+	kept.sum = calloc(pages, sizeof *kept.sum);
+	if (!kept.bytes || !kept.sum)
+		die("no memory for a key");
+	kept.key = 0; /* of zeros */
+	kept.size = total;
+}
+
+/* Bring a range's part of the key up to date. */
+static void look_at(const struct range *range, char *was, uint64_t *sum)
+{
+	for (size_t at = 0; at < range->size; at += PAGE, sum++) {
+		size_t n = range->size - at < PAGE ? range->size - at : PAGE;
+		const char *now = (const char *)range->at + at;
+
+		if (!memcmp(now, was + at, n))
+			continue;
+		memcpy(was + at, now, n);
+		kept.key -= *sum;
+		*sum = sum_of((const uint64_t *)(const void *)now, n / 8);
+		kept.key += *sum;
+	}
+}
+
 uint64_t image_key(void)
 {
-	uint64_t key = 0;
+	uint64_t key, *sum;
+	char *was;
 
+	if (kept.size != total)
+		keep_nothing();
+	sum = kept.sum;
+	was = kept.bytes;
 	for (size_t i = 0; i < nranges; i++) {
-		const uint64_t *word = ranges[i].at;
-
-		for (size_t k = 0; k < ranges[i].size / 8; k++)
-			key += mix(word + k, word[k]);
+		look_at(&ranges[i], was, sum);
+		was += ranges[i].size;
+		sum += ranges[i].size / PAGE + 1;
 	}
+	key = kept.key;
 	for (size_t i = 0; i < nignored; i++)
 		key -= mix(ignored[i], *(const uint64_t *)ignored[i]);
 	return key;
 }
+
+/* --- changes ------------------------------------------------------------------------------ */
 
 /* Store the words that differ from the image in out, unless it is NULL; return how many. */
 static size_t differences(const struct image *image, struct change *out)

@@ -115,17 +115,19 @@ static bool advance(struct kill_trial *t, pid_t pid, int level, struct trace *ou
 	}
 }
 
-void record(struct kill_trial *t, pid_t pid, int level, struct trace *out, bool keys)
+void record(struct kill_trial *t, pid_t pid, int level, struct trace *out)
 {
 	struct visits *visits = visits_new();
+	bool crossed = true;
 
 	*out = (struct trace){ .failed = NULL };
 	for (uint32_t steps = 0;; steps++) {
 		struct point p = { .pc = trace_pc(pid), .naps = (uint16_t)out->naps,
-				   .steps = steps };
+				   .steps = steps, .crossed = crossed };
 
 		p.visit = visits_add(visits, p.pc, 1);
-		p.key = keys ? trial_key(t) : 0;
+		p.key = trial_key(t, crossed);
+		crossed = trace_is_syscall(pid, p.pc);
 		trace_add(out, p);
 		if (p.pc == (uintptr_t)&kill_end || !advance(t, pid, level, out, visits, p))
 			break;

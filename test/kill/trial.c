@@ -17,7 +17,8 @@
 struct kill_control *kill_control;
 int kill_patience_ms = 8000;
 
-#define REACH_MS 10000 /* for a victim to get to its point; it takes microseconds */
+/* For a victim to get to its point; it takes microseconds.  A broken one may never get there. */
+#define REACH_MS (options.mutant ? 2 * kill_patience_ms : 10000)
 #define CPU_SECONDS 2 /* for all the steps that a survivor takes: it needs some thousand */
 
 /* --- gates -------------------------------------------------------------------------------- */
@@ -391,6 +392,8 @@ bool trial_death(struct kill_trial *t, int level, const struct death *death)
 	bool there = reach(t, pid, level, death);
 
 	trace_kill(pid);
+	if (there && t->hold)
+		t->left = trial_key(t, true);
 	if (there && t->s->died)
 		t->s->died(t);
 	if (level == 0 && !t->hold) {
@@ -400,15 +403,18 @@ bool trial_death(struct kill_trial *t, int level, const struct death *death)
 	return there;
 }
 
-uint64_t trial_key(const struct kill_trial *t)
+uint64_t trial_key(struct kill_trial *t, bool crossed)
 {
-	uint64_t key = image_key();
-
-	for (int i = 0; i < KILL_OTHERS; i++)
-		if (t->other[i].pid)
-			key += (t->other[i].over ? 3u : trace_asleep(t->other[i].pid) ? 2u : 1u)
-			       * (0x9e3779b97f4a7c15u << i);
-	return key;
+	if (crossed) {
+		t->awake = 0;
+		for (int i = 0; i < KILL_OTHERS; i++)
+			if (t->other[i].pid)
+				t->awake += (t->other[i].over			  ? 3u
+					     : trace_asleep(t->other[i].pid) ? 2u
+									     : 1u)
+					    * (0x9e3779b97f4a7c15u << i);
+	}
+	return image_key() + t->awake;
 }
 
 unsigned trial_end(struct kill_trial *t)
