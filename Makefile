@@ -4,7 +4,8 @@
 #   make demo                run the examples and the real job
 #   make check               run the tests   [CC=gcc|clang] [SAN=address|thread|undefined] [OPT=0|2|3]
 #   make bench [CASE=...]    measure, into build/bench.tsv
-#   make kill [OP=...]       kill at every instruction, the whole matrix
+#   make kill [OP=...]       kill at every instruction, the whole matrix   [CC=] [OPT=]
+#             [ALL=1]        with both compilers at -O0, -O2 and -O3
 #   make install [DESTDIR=...] [PREFIX=/usr/local]
 #   make clean
 #
@@ -41,8 +42,13 @@ bench: build
 	@mkdir -p build
 	@$(BUILD)/bench/prong-bench --out build/bench.tsv $(CASE)
 
+ifeq ($(ALL),)
 kill: build
 	@$(BUILD)/test/kill/prong-kill $(OP)
+else
+kill: setup
+	@tools/kill.sh $(OP)
+endif
 
 install: build
 	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
