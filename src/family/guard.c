@@ -50,7 +50,7 @@ static void end_orphans(void)
 
 		if (end.stopped)
 			continue;
-		if (p && !(prongi_state(p) & PRONGI_ROOT))
+		if (p && !(prongi_state(p) & PRONGI_ROOT) && !PRONGI_MUTANT(87))
 			prongi_process_note_end(p, &end, true);
 		prongi_os_child_reap(&end);
 	}
@@ -131,7 +131,7 @@ static void server_ended(void)
 {
 	end_server();
 	/* It quit, or never came up, and its opener is to be told so. */
-	if (prongi_server_state() != PRONGI_SERVER_UP)
+	if (prongi_server_state() != PRONGI_SERVER_UP && !PRONGI_MUTANT(81))
 		finish();
 	while (fork_server(-1))
 		prong_sleep(prong_in_ms(100)); /* no process or memory left */
@@ -220,7 +220,7 @@ static bool needed(void)
 		if (p && !(prongi_state(p) & PRONGI_FORKED))
 			return true;
 	}
-	return false;
+	return PRONGI_MUTANT(80);
 }
 
 /* --- life ---------------------------------------------------------------------------------- */

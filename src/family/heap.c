@@ -413,7 +413,9 @@ static void *allocate(prongi_word *where, size_t size, bool zero)
 		return NULL;
 	fill(b, NULL, 0, zero, fresh);
 	clean_tail(b, size);
-	if (where)
+	if (where && PRONGI_MUTANT(74))
+		atomic_store_explicit(where, address(body(b)), memory_order_relaxed);
+	else if (where)
 		prongi_set(where, address(body(b)));
 	count((int64_t)size_of(b), 1);
 	prongi_commit();

@@ -85,7 +85,9 @@ static int attempt(prongi_word *word, bool mutex, prong_time deadline)
 		return take(word, v, PRONGI_WAIT | (v & PRONGI_DIED)) ? taken : PRONG_RUNNING;
 	/* A kernel lock waits for the repairer instead: only it may apply the log. */
 	if (mutex && !PRONGI_MUTANT(17) && prongi_owner_dead(owner))
-		return take(word, v, PRONGI_WAIT | PRONGI_DIED) ? PRONG_OWNERDEAD : PRONG_RUNNING;
+		return take(word, v, PRONGI_WAIT | (PRONGI_MUTANT(73) ? 0 : PRONGI_DIED))
+			       ? PRONG_OWNERDEAD
+			       : PRONG_RUNNING;
 	if (!(v & PRONGI_WAIT)) {
 		if (!atomic_compare_exchange_strong_explicit(word, &v, v | PRONGI_WAIT,
 							     memory_order_relaxed,

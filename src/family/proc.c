@@ -77,7 +77,8 @@ static struct prong_process *claim_below(uint32_t n, uint64_t flags)
 				PRONGI_GEN_MASK;
 
 		if (prongi_phase(v) == PRONGI_FREE &&
-		    step(p, v, prongi_state_with(next | flags, PRONGI_BEING, prongi_os_pid())))
+		    step(p, v, prongi_state_with(next | flags, PRONGI_BEING,
+						 PRONGI_MUTANT(76) ? 0 : prongi_os_pid())))
 			return p;
 	}
 	return NULL;
@@ -248,6 +249,9 @@ void prongi_process_note_end(struct prong_process *p, const struct prongi_end *e
 {
 	if (p->ended_known)
 		return;
+	if (PRONGI_MUTANT(82))
+		p->ended_known = 1;
+	prongi_then();
 	p->code = end ? end->code : 0;
 	p->signal = end ? end->signal : SIGKILL;
 	p->core = end && end->core;
@@ -264,9 +268,10 @@ void prongi_process_dies(struct prong_process *p)
 	if (prongi_process_step(p, PRONGI_RUNNING, PRONGI_DYING, pid))
 		prongi_process_wake(p); /* a joiner on its way here loses no time while we repair */
 	prongi_repair_process(prongi_process_index(p));
-	if (pid)
+	if (pid && !PRONGI_MUTANT(77))
 		unclaim_of(pid);
-	end_children(p);
+	if (!PRONGI_MUTANT(78))
+		end_children(p);
 }
 
 void prongi_process_gone(struct prong_process *p)

@@ -89,7 +89,8 @@ static void repair_section(struct prongi_slot *slot, uint64_t dead)
    killed repairer has freed, but told nobody: so that wakes too. */
 static void disown(prongi_word *word, uint64_t dead, bool shared)
 {
-	uint64_t freed = PRONGI_DIED | (PRONGI_MUTANT(13) ? 0 : PRONGI_WAIT);
+	uint64_t freed = (PRONGI_MUTANT(72) ? 0 : PRONGI_DIED) |
+			 (PRONGI_MUTANT(13) ? 0 : PRONGI_WAIT);
 	uint64_t v = atomic_load_explicit(word, memory_order_relaxed);
 
 	/* release: pairs with take() of the next owner. */
@@ -137,6 +138,8 @@ static uint64_t pronounce(struct prongi_slot *slot)
 
 	/* seq_cst: pairs with the fence in announce(). */
 	atomic_thread_fence(memory_order_seq_cst);
+	if (PRONGI_MUTANT(79) && (id & PRONGI_DEAD))
+		return 0;
 	return id & PRONGI_CLAIMED ? 0 : prongi_owner(id);
 }
 
@@ -250,7 +253,11 @@ void prongi_repair(struct prongi_slot *slot)
 		repair_section(slot, dead);
 		repair_barrier(slot);
 		repair_reads(slot);
+		if (PRONGI_MUTANT(70))
+			prongi_slot_wipe(slot);
 		pass_wakes_on(slot);
+		if (PRONGI_MUTANT(71))
+			prongi_slot_wipe(slot);
 		if (!PRONGI_MUTANT(10))
 			repair_awaited(dead);
 		for (int i = 0; i < PRONGI_HOOKS && prongi_on_repair[i]; i++)

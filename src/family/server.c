@@ -287,7 +287,7 @@ static struct prong_process *record_of(int pid)
 
 	if (!p)
 		return NULL;
-	if (prongi_phase_of(p) == PRONGI_BEING)
+	if (prongi_phase_of(p) == PRONGI_BEING && !PRONGI_MUTANT(88))
 		/* seq_cst: pairs with release_ready(): if it does not see this, we see its
 		   ASKED. */
 		atomic_store_explicit(&p->lost, 1, memory_order_seq_cst);
@@ -411,7 +411,8 @@ static void take_over(void)
 			atomic_store_explicit(&p->lost, 1, memory_order_seq_cst);
 			v = atomic_load_explicit(&p->state, memory_order_seq_cst);
 		}
-		if (prongi_phase(v) == PRONGI_RUNNING || prongi_phase(v) == PRONGI_DYING) {
+		if ((prongi_phase(v) == PRONGI_RUNNING && !PRONGI_MUTANT(86)) ||
+		    prongi_phase(v) == PRONGI_DYING) {
 			prongi_process_note_end(p, NULL, true);
 			prongi_process_dies(p);
 			prongi_process_gone(p);
@@ -504,7 +505,8 @@ _Noreturn void prongi_serve(int guard, int up)
 		serve_parcels();
 		mind_roots();
 		mind_guard();
-		wake_taken();
+		if (!PRONGI_MUTANT(85))
+			wake_taken();
 		if (atomic_load_explicit(&S->state, memory_order_relaxed) == PRONGI_SERVER_QUITS)
 			quit();
 		/* After a fork one more round, so that the faults on our own pages come now and not

@@ -101,7 +101,7 @@ static uint64_t settle(struct prongi_slot *slot, uint32_t process)
 
 static int claim(uint32_t process, struct prongi_self *out)
 {
-	uint64_t name = PRONGI_CLAIMED | (uint64_t)process << 2;
+	uint64_t name = PRONGI_CLAIMED | (PRONGI_MUTANT(75) ? 0 : (uint64_t)process << 2);
 	uint32_t n = atomic_load_explicit(&prongi_heap->slots_used, memory_order_relaxed);
 
 	for (n = n < AT_LEAST ? AT_LEAST : n;; n = n + n / 4 + AT_LEAST) {

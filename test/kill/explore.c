@@ -11,7 +11,8 @@
 
 struct options options;
 
-#define SHORT_MS 5000 /* so long a row of a sample may take; it takes one */
+/* So long a row of a sample may take; it takes one second. */
+#define SHORT_MS (options.mutant ? 30000 : 5000)
 
 /* A state that deaths have left. */
 struct node {
@@ -112,7 +113,7 @@ void row_count(struct row *row, unsigned bad)
 bool row_enough(const struct row *row)
 {
 	return (options.limit && row->bad >= (uint64_t)options.limit) ||
-	       (options.shortly && now_ms() - row->began > SHORT_MS);
+	       ((options.shortly || options.mutant) && now_ms() - row->began > SHORT_MS);
 }
 
 void row_stuck(FILE *out, pid_t pid)

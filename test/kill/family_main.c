@@ -65,6 +65,20 @@ static unsigned alone(void)
 	}
 }
 
+/* Wait until the children that are forked ahead are there again. */
+static unsigned ready(void)
+{
+	int64_t until = now_ms() + kill_patience_ms;
+
+	for (int k = 0; k < PRONGI_READY; k++)
+		while ((prongi_heap->server.ready[k] & 3) != PRONGI_READY_WAITS) {
+			if (now_ms() > until)
+				return kill_because(KILL_LEAKED, "no ready child comes back");
+			family_nap();
+		}
+	return 0;
+}
+
 /* Start one more.  Where its server has just been killed, it may be reported as lost with that. */
 static unsigned starts(void)
 {
@@ -100,6 +114,8 @@ unsigned family_healthy(void)
 		bad = starts();
 	if (!bad)
 		bad = alone();
+	if (!bad)
+		bad = ready();
 	if (bad)
 		return bad;
 	prong_family_stat(&s);

@@ -457,7 +457,9 @@ static void try_point(struct row *row, const struct kill_scenario *s, const stru
 /* Each point is a family of its own, and takes milliseconds: so of long traces a part. */
 static size_t budget(void)
 {
-	return options.shortly || options.mutant ? options.share / 4 : options.all ? SIZE_MAX : 3000;
+	if (options.all || options.mutant)
+		return SIZE_MAX;
+	return options.shortly ? options.share / 4 : 3000;
 }
 
 static size_t common_divisor(size_t a, size_t b)

@@ -252,6 +252,23 @@ static unsigned op_open_gate(void)
 	return 0;
 }
 
+/* A starter that waits for the allocator has taken its ready child, and not told it yet what it is
+   to run: the child is killed, and another must do. */
+static prong_process *second;
+
+static unsigned op_start_much(void)
+{
+	static char argument[1000];
+	int r = prong_process_start(&second, seven, argument, sizeof argument, NULL);
+
+	return r ? kill_because(KILL_STUCK, "start: %s", prong_error_detail()) : 0;
+}
+
+static unsigned both_ended(void)
+{
+	return ended(second, 7) | ended(child, -SIGKILL) | family_healthy();
+}
+
 /* --- the guard dies ----------------------------------------------------------------------- */
 
 static unsigned op_kill_server(void)
@@ -361,6 +378,9 @@ static const struct kill_scenario scenarios[] = {
 	{ .name = "child-at-its-beginning-options",
 	  FAMILY(VICTIM_READY, .operation = op_start_marked_with_options,
 		 .after = child_ended_or_refused) },
+	{ .name = "child-while-its-starter-waits",
+	  FAMILY(VICTIM_READY, .before = child_inside, .operation = op_start_much,
+		 .after = both_ended) },
 	{ .name = "child-at-its-end",
 	  FAMILY(VICTIM_PROCESS, .before = child_is_about_to_end, .operation = op_open_gate,
 		 .after = child_ended) },

@@ -17,7 +17,8 @@ static const char usage[] =
 	"  --short    a small sample, for every day\n"
 	"  --all      no sample, where the default takes one of the deaths of repairers\n"
 	"  --step     reach each point by single steps too, and compare\n"
-	"  --mutants  break the library in one place at a time: some row must turn red\n"
+	"  --mutants  break the library in one place at a time: some row must turn red; only\n"
+	"             those whose numbers stand for OPERATION\n"
 	"  --wait     stay where something is stuck, for a debugger\n"
 	"  -v         say more, and all that is bad\n"
 	"  -j N       so many rows at the same time; 2\n";
@@ -40,7 +41,7 @@ static const struct kill_room *const rooms[] = {
 struct job {
 	const struct kill_room *room;
 	const struct kill_scenario *s;
-	int mutant; /* what is broken; 0: nothing */
+	const struct mutant *mutant; /* what is broken; NULL: nothing */
 	pid_t pid;
 	bool done;
 	FILE *out;
@@ -66,7 +67,7 @@ static bool wanted(const struct kill_room *room, const struct kill_scenario *s,
 	return !*ops;
 }
 
-static void choose(const char *const *ops, int mutant)
+static void choose(const char *const *ops, const struct mutant *mutant)
 {
 	for (size_t r = 0; r < ROOMS; r++)
 		for (const struct kill_scenario *s = rooms[r]->scenarios; s->name; s++)
@@ -79,7 +80,7 @@ static void choose(const char *const *ops, int mutant)
 static _Noreturn void work(struct job *j, struct row *out)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	options.mutant = j->mutant;
+	options.mutant = j->mutant ? j->mutant->number : 0;
 	trace_open();
 	if (j->room->red) {
 		kill_patience_ms = 100;
@@ -223,7 +224,7 @@ static bool noticed(const struct mutant *m)
 	bool red = false;
 
 	for (int i = 0; i < jobs; i++)
-		red |= job[i].mutant == m->number && row[i].bad;
+		red |= job[i].mutant == m && row[i].bad;
 	printf("mutant %d, %s: %s\n", m->number, m->what, red ? "red" : "GREEN");
 	return red;
 }
@@ -244,7 +245,16 @@ static void need_ptrace(void)
 	exit(SKIPPED);
 }
 
-static int run_mutants(void)
+/* True when the numbers name it, or there are none. */
+static bool listed(const struct mutant *m, char *const *numbers)
+{
+	for (char *const *n = numbers; *n; n++)
+		if (atoi(*n) == m->number)
+			return true;
+	return !*numbers;
+}
+
+static int run_mutants(char *const *numbers)
 {
 	int n = 0, green = 0;
 
@@ -254,10 +264,14 @@ static int run_mutants(void)
 	kill_patience_ms = 1500;
 	parallel *= 4; /* most of the time they wait for who does not come */
 	for (const struct mutant *m = mutants; m->number; m++)
-		choose(m->rows, m->number);
+		if (listed(m, numbers))
+			choose(m->rows, m);
 	run_all();
-	for (const struct mutant *m = mutants; m->number; m++, n++)
-		green += !noticed(m);
+	for (const struct mutant *m = mutants; m->number; m++)
+		if (listed(m, numbers)) {
+			green += !noticed(m);
+			n++;
+		}
 	printf("%d mutants, %d green\n", n, green);
 	return green != 0;
 }
@@ -306,8 +320,8 @@ int main(int argc, char **argv)
 		die("no memory for rows");
 	table_head();
 	if (with_mutants)
-		return run_mutants();
-	choose((const char *const *)(argv + optind), 0);
+		return run_mutants(argv + optind);
+	choose((const char *const *)(argv + optind), NULL);
 	options.share = SHARES / (size_t)(jobs ? jobs : 1);
 	options.share = options.share < LEAST ? LEAST : options.share;
 	run_all();
