@@ -35,7 +35,8 @@ enum {
 	PRONG_PRIVILEGE,    /* the server's privileges are not the caller's any more */
 	PRONG_FAILED,       /* in a report: it ran and returned non-zero */
 	PRONG_CRASHED,      /* in a report: a signal killed it, or its server was lost */
-	PRONG_RUNNING       /* in a report: it has not ended */
+	PRONG_RUNNING,      /* in a report: it has not ended */
+	PRONG_BROKEN        /* a barrier: somebody gave up */
 };
 
 /* Return one line in English for a result of any prong function, or for

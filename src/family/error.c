@@ -41,6 +41,7 @@ const char *prong_strerror(int result)
 		[PRONG_FAILED] = "it returned an error",
 		[PRONG_CRASHED] = "it crashed",
 		[PRONG_RUNNING] = "it is still running",
+		[PRONG_BROKEN] = "the barrier is broken",
 	};
 
 	if (result < 0 && result >= -INT_MAX)

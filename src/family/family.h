@@ -105,6 +105,14 @@ extern bool prongi_spins;
 int prongi_lock_slow(prongi_word *word, bool mutex, prong_time deadline);
 void prongi_wake_one(prongi_word *word);
 
+/* Block until no living thread owns the word, without owning it: somebody may by then.  What a dead
+   owner left is marked DIED.  0 or PRONG_TIMEDOUT. */
+int prongi_lock_await(prongi_word *word, prong_time deadline);
+
+/* Give up the word, which the caller owns, and wake n of those who wait.  keep: PRONGI_DIED, when
+   the next is to be told. */
+void prongi_unlock(prongi_word *word, uint64_t keep, int n);
+
 /* A kernel section: all its changes happen, or none, whoever is killed.  One at a time for each
    thread; no other lock inside.  Words named in sections of one lock change under it alone. */
 void prongi_begin(prongi_word *lock);

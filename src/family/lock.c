@@ -116,6 +116,48 @@ int prongi_lock_slow(prongi_word *word, bool mutex, prong_time deadline)
 	return r;
 }
 
+int prongi_lock_await(prongi_word *word, prong_time deadline)
+{
+	int r = 0;
+
+	announce(word);
+	for (;;) {
+		uint64_t v = atomic_load_explicit(word, memory_order_relaxed);
+		uint64_t owner = prongi_owner(v);
+		bool dead = owner && prongi_owner_dead(owner);
+		uint64_t next = dead ? PRONGI_DIED | PRONGI_WAIT : v | PRONGI_WAIT;
+
+		if (!owner)
+			break;
+		if (next != v && !atomic_compare_exchange_strong_explicit(
+					 word, &v, next, memory_order_relaxed,
+					 memory_order_relaxed))
+			continue;
+		if (!dead && prongi_os_wait(prongi_low(word), (uint32_t)next, deadline,
+					    prongi_inside(word))) {
+			r = PRONG_TIMEDOUT;
+			break;
+		}
+	}
+	denounce();
+	return r;
+}
+
+void prongi_unlock(prongi_word *word, uint64_t keep, int n)
+{
+	uint64_t v;
+
+	/* For a lock outside the heap there is nobody to read it, and the repairer ignores it. */
+	if (!PRONGI_MUTANT(55))
+		atomic_store_explicit(&prongi_self.slot->wake_lock, (uintptr_t)word,
+				      memory_order_relaxed);
+	prongi_then();
+	/* release: pairs with take() of the next owner, and with the load of who awaits. */
+	v = atomic_exchange_explicit(word, keep, memory_order_release);
+	if (v & PRONGI_WAIT)
+		prongi_os_wake(prongi_low(word), n, prongi_inside(word));
+}
+
 /* --- sections --------------------------------------------------------------------------- */
 
 void prongi_begin(prongi_word *lock)

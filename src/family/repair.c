@@ -86,8 +86,9 @@ static void repair_section(struct prongi_slot *slot, uint64_t dead)
 
 /* Let go of the lock at word, if the dead thread owns it: its next owner is told.  WAIT stays, for
    who is quicker than the sleepers must wake the others.  A lock without an owner may be one that a
-   killed repairer has freed, but told nobody: so that wakes too. */
-static void disown(prongi_word *word, uint64_t dead, bool shared)
+   killed repairer has freed, but told nobody: so that wakes too.  Return whether the lock is one
+   that such an owner left. */
+static bool disown(prongi_word *word, uint64_t dead, bool shared)
 {
 	uint64_t freed = (PRONGI_MUTANT(72) ? 0 : PRONGI_DIED) |
 			 (PRONGI_MUTANT(13) ? 0 : PRONGI_WAIT);
@@ -101,6 +102,37 @@ static void disown(prongi_word *word, uint64_t dead, bool shared)
 			break;
 	if (prongi_owner(v) == dead || (!prongi_owner(v) && !PRONGI_MUTANT(14)))
 		prongi_os_wake(prongi_low(word), EVERYBODY, shared);
+	return prongi_owner(v) == dead || (!prongi_owner(v) && (v & PRONGI_DIED));
+}
+
+/* Give a one-word noun a turn, and wake all who sleep there or are about to. */
+static void turn(prongi_word *word, bool shared)
+{
+	uint64_t v = atomic_load_explicit(word, memory_order_relaxed);
+
+	/* release: pairs with the acquire in rwlock.c: who sees the turn sees the slot DEAD. */
+	while (!atomic_compare_exchange_weak_explicit(word, &v, prongi_turned(v),
+						      memory_order_release,
+						      memory_order_relaxed))
+		;
+	prongi_os_wake(prongi_low(word), EVERYBODY, shared);
+}
+
+/* The slot's thread wants a lock whose owner is dead, but may sleep at a condition: it shall not
+   wait for a signal that may never come.  A condition outside the heap is of the same process as
+   whoever repairs, or it does not matter. */
+static void call_back(const struct prongi_slot *slot)
+{
+	uint64_t at = atomic_load_explicit(&slot->wait_obj, memory_order_relaxed);
+	bool here = prongi_me && atomic_load_explicit(&slot->process, memory_order_relaxed) ==
+					 prongi_process_index(prongi_me);
+
+	if (PRONGI_MUTANT(50))
+		return;
+	if (prongi_word_valid(at))
+		turn(word_at(at), true);
+	else if (at && here && !prongi_inside(word_at(at)))
+		turn(word_at(at), false);
 }
 
 /* Locks that the dead thread owned and that somebody waits for. */
@@ -112,8 +144,8 @@ static void repair_awaited(uint64_t dead)
 		struct prongi_slot *slot = &prongi_heap->slot[i];
 		uint64_t at = atomic_load_explicit(&slot->wait_lock, memory_order_relaxed);
 
-		if (prongi_word_valid(at))
-			disown(word_at(at), dead, true);
+		if (prongi_word_valid(at) && disown(word_at(at), dead, true))
+			call_back(slot);
 	}
 }
 
@@ -126,8 +158,9 @@ static void repair_awaited_here(uint64_t dead, uint32_t process)
 		struct prongi_slot *slot = &prongi_heap->slot[i];
 		uint64_t at = atomic_load_explicit(&slot->wait_private, memory_order_relaxed);
 
-		if (at && atomic_load_explicit(&slot->process, memory_order_relaxed) == process)
-			disown(word_at(at), dead, false);
+		if (at && atomic_load_explicit(&slot->process, memory_order_relaxed) == process &&
+		    disown(word_at(at), dead, false))
+			call_back(slot);
 	}
 }
 
@@ -163,19 +196,6 @@ static void repair_barrier(struct prongi_slot *slot)
 		wake_all(at);
 }
 
-/* Give the word that a writer sleeps on a turn, and wake the writer, who looks again who reads. */
-static void ring_writer(uint64_t at, bool shared)
-{
-	uint64_t v = atomic_load_explicit(word_at(at), memory_order_relaxed);
-
-	/* release: pairs with the acquire in rwlock.c: who sees the turn sees the slot DEAD. */
-	while (!atomic_compare_exchange_weak_explicit(word_at(at), &v, prongi_turned(v),
-						      memory_order_release,
-						      memory_order_relaxed))
-		;
-	prongi_os_wake(prongi_low(word_at(at)), EVERYBODY, shared);
-}
-
 /* Forget what the dead thread read: with the slot DEAD it does not count any more. */
 static void repair_reads(struct prongi_slot *slot)
 {
@@ -184,7 +204,7 @@ static void repair_reads(struct prongi_slot *slot)
 
 		at &= ~PRONGI_LEAVES;
 		if (prongi_word_valid(at) && !PRONGI_MUTANT(47))
-			ring_writer(at, true);
+			turn(word_at(at), true);
 	}
 }
 
@@ -195,7 +215,7 @@ static void repair_reads_here(struct prongi_slot *slot)
 		uint64_t at = atomic_load_explicit(&slot->reads[i], memory_order_relaxed);
 
 		if (at && !prongi_inside(word_at(at)))
-			ring_writer(at & ~PRONGI_LEAVES, false);
+			turn(word_at(at & ~PRONGI_LEAVES), false);
 	}
 }
 
@@ -220,7 +240,7 @@ static void pass_leave_on(struct prongi_slot *slot)
 		uint64_t at = atomic_load_explicit(&slot->reads[i], memory_order_relaxed);
 
 		if ((at & PRONGI_LEAVES) && prongi_word_valid(at & ~PRONGI_LEAVES))
-			ring_writer(at & ~PRONGI_LEAVES, true);
+			turn(word_at(at & ~PRONGI_LEAVES), true);
 	}
 }
 

@@ -8,7 +8,7 @@
    What protects what: nothing but the word itself.  A wait is announced in the slot, lock.c. */
 #include "family/family.h"
 #include <errno.h>
-#include <prong/mutex.h>
+#include "sync/mutex.h"
 
 _Static_assert(sizeof(prong_mutex) == 16, "a mutex is two words");
 
@@ -141,6 +141,26 @@ int prong_mutex_consistent(prong_mutex *m)
 		return prongi_fail(-EPERM, "mutex_consistent: the caller does not own it");
 	atomic_fetch_and_explicit(word_of(m), ~PRONGI_DIED, memory_order_relaxed);
 	return 0;
+}
+
+uint32_t prongi_mutex_give_up(prong_mutex *m)
+{
+	uint32_t depth = m->depth_;
+
+	m->depth_ = 0;
+	prong_mutex_unlock(m);
+	return depth;
+}
+
+int prongi_mutex_take_back(prong_mutex *m, uint32_t depth)
+{
+	int r = prong_mutex_lock(m, PRONG_FOREVER);
+
+	if (!mine(m) || !depth)
+		return r;
+	m->depth_ = depth;
+	atomic_fetch_or_explicit(word_of(m), PRONGI_WAIT, memory_order_relaxed); /* as again() */
+	return r;
 }
 
 bool prong_mutex_held(const prong_mutex *m)
