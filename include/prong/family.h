@@ -72,14 +72,16 @@ typedef struct prong_family_stats {
 	uint64_t heap_size;      /* bytes of address space */
 	uint64_t heap_committed; /* bytes that have memory behind them */
 	uint64_t heap_used;      /* bytes in blocks now, with their headers */
-	uint64_t heap_peak;      /* the most heap_used has been */
+	uint64_t heap_peak;      /* the most heap_used and heap_cached together have been */
 	uint64_t blocks;         /* allocated now */
 	uint64_t started;        /* processes ever started */
 	uint64_t deaths;         /* processes seen to end */
 	uint32_t processes;      /* alive now, with the program itself */
 	uint32_t threads;        /* slots taken now: threads that use prong */
 	uint64_t servers;        /* servers forked: above 1 when one was lost */
-	uint64_t reserved_[7];
+	uint64_t heap_cached;    /* bytes in free blocks that are kept ready for threads */
+	uint64_t heap_returned;  /* bytes given back to the system so far */
+	uint64_t reserved_[5];
 } prong_family_stats;
 
 /* Store the family's figures in *out: each is right, but not all at one moment.

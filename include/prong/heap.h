@@ -15,7 +15,11 @@
 
    The heap is anonymous: it vanishes with the last member, however that ends.  It
    is no part of core dumps.  It grows in steps that are paid for when they are
-   taken, so a full heap is an error and never a SIGBUS.
+   taken, so a full heap is an error and never a SIGBUS; and when much
+   is free it goes back to the system.
+
+   Blocks of up to 4096 bytes are kept ready for each thread, and need no lock; any
+   thread may free what another has allocated.
 
    Any thread of any member may call these, but no signal handler.
 
@@ -34,7 +38,8 @@ PRONG_BEGIN_DECLS
 
 /* Allocate size bytes, all zero, and store their address in *where, which lies in
    the heap and is NULL before: both happen, or neither.  The block is aligned to
-   16 bytes.  Size 0 counts as 1.
+   16 bytes.  Size 0 counts as 1.  Here and below, two threads that do it at once to
+   one *where need a lock.
    Return 0; -ENOMEM (the heap is full, or the system has no memory left),
    -EFAULT (where is not an aligned address in the heap), -EEXIST (*where is not
    NULL). */
@@ -42,8 +47,7 @@ PRONG_MUST int prong_alloc_to(void **where, size_t size);
 
 /* Give the block at *where size bytes, in place or elsewhere, with its bytes kept up
    to the smaller size and new ones zero; *where changes with it in one step.  A
-   NULL in *where is allocated.  Size 0 counts as 1.  Two threads that do it at once
-   to one *where need a lock.
+   NULL in *where is allocated.  Size 0 counts as 1.
    Return 0; -ENOMEM (nothing has changed), -EFAULT. */
 PRONG_MUST int prong_realloc_at(void **where, size_t size);
 

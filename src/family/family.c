@@ -145,6 +145,7 @@ static int commit_head(struct prongi_family *f)
 	atomic_init(&h->end, first);
 	atomic_init(&h->fresh, first);
 	atomic_init(&h->committed, first + FIRST_STEP);
+	atomic_init(&h->keep, PRONGI_KEEP);
 	return 0;
 }
 
@@ -364,11 +365,7 @@ void prong_family_stat(prong_family_stats *out)
 	memset(out, 0, sizeof *out);
 	if (!f)
 		return;
-	out->heap_size = f->size;
-	out->heap_committed = figure(&f->heap.committed) - (uintptr_t)f;
-	out->heap_used = figure(&f->heap.used);
-	out->heap_peak = figure(&f->heap.peak);
-	out->blocks = figure(&f->heap.blocks);
+	prongi_heap_stat(out);
 	out->started = figure(&f->server.started);
 	out->deaths = figure(&f->server.deaths);
 	out->processes = count_processes();

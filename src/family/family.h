@@ -3,6 +3,7 @@
 #define PRONGI_FAMILY_H
 
 #include "family/shared.h"
+#include <prong/family.h>
 #include <prong/heap.h>
 #include <string.h>
 
@@ -147,6 +148,18 @@ void prongi_pass_on_process(uint32_t process);
 /* Repair the slot of the first thread of a process that has ended, but is not reaped, and had lost
    its record before it ran. */
 void prongi_repair_first_thread(int pid);
+
+/* --- the heap (heap_blocks.c, heap_cache.c) --------------------------------------------------- */
+
+/* Give the pages back that the slot names.  By its thread in the section that said so, or by its
+   repairer while the lock is still the dead one's. */
+void prongi_heap_finish(struct prongi_slot *slot);
+
+/* Put right the marks of cached blocks that the slot's thread died with. */
+void prongi_cache_repair(struct prongi_slot *slot);
+
+/* Store the heap's figures in *out. */
+void prongi_heap_stat(prong_family_stats *out);
 
 /* --- process records (proc.c) -------------------------------------------------------------- */
 

@@ -1,357 +1,160 @@
-/* The heap's allocator: a two-level segregated fit (Masmano, Ripoll, Crespo, Real: "TLSF: a new
-   dynamic memory allocator for real-time systems", ECRTS 2004) whose every change goes through one
-   section of the lock kernel, together with the pointer that the caller keeps the block by.
+/* The heap's calls.
 
-   A block is a head of two words and a body.  Blocks fill the heap from prongi_heap->first to end
-   without gaps; two free ones are never neighbours, and the last is never free: it goes back to
-   the unused end.  A free block's body begins with its list's links.
-      size  bytes with the head, a multiple of 16; bit 0: free; the top 16 bits are a mark
-      prev  the block before it in memory; 0: none
-      next, back  of a free block: its list
+   Small blocks come from the slot's caches and go there: plain ones by one store, those that change
+   hands with a pointer by a private section.  All else, and what a cache cannot do, is done under
+   the heap's lock, see heap_cache.c and heap_blocks.c.
 
-   Bytes of a body are written before the commit, while the block still counts as free: who dies
-   there leaves a free block with other bytes in it.  Only its links must not be touched that way,
-   they are logged.
-
-   Not here yet: caches for small sizes, and giving pages back. */
-#include "family/family.h"
+   In a plain call the size word is written before a block leaves its chain, and after it has come
+   there: so it is in the chain or the caller's, and its mark is wrong only while it is first. */
+#include "family/heap.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-struct block {
-	prongi_word size, prev;
-	prongi_word next, back; /* of a free block; else the body begins here */
-};
+#define H PRONGI_H
 
-#define HEAD  ((uint64_t)16)
-#define LEAST ((uint64_t)32)
-#define FREE  ((uint64_t)1)
-#define MARK  ((uint64_t)0xb10c << 48)
-#define SIZE  (((uint64_t)1 << 48) - 16)
-#define SMALL ((uint64_t)256) /* below this, lists are 16 bytes apart */
-#define MOST  ((uint64_t)1 << 46)
+#define MOST  ((size_t)1 << 46)
+#define NONE  PRONGI_CLASSES
 
-#define H (&prongi_heap->heap)
+typedef struct prongi_block block;
 
-static uint64_t address(const void *p)
+/* --- taking from a cache and putting there ---------------------------------------------------- */
+
+/* Of 1 byte and more; NONE when it is not cached. */
+static inline unsigned class_of(size_t size)
 {
-	return (uintptr_t)p;
+	return size <= PRONGI_CACHED_MOST ? prongi_class_of(size) : NONE;
 }
 
-static struct block *block_at(uint64_t at)
+/* Whether p may be the start of an allocated block, of a class; NONE when that has to be found out
+   under the lock. */
+static inline unsigned class_of_block(const block *b)
 {
-	return (struct block *)(uintptr_t)at;
+	uint64_t at = prongi_address(b), first = prongi_address(prongi_heap->first), word;
+	unsigned class;
+
+	if (at % 16 || at - first >= prongi_load(&H->committed) - first)
+		return NONE;
+	word = prongi_load(&b->size);
+	if ((word & (PRONGI_MARKS | PRONGI_IS)) != PRONGI_MARK)
+		return NONE;
+	word = (word & PRONGI_SIZE) - PRONGI_HEAD;
+	class = word - 1 < PRONGI_CACHED_MOST ? prongi_class_of(word) : NONE;
+	return class != NONE && prongi_class_body[class] == word ? class : NONE;
 }
 
-static void *body(const struct block *b)
+static inline block *block_of(const void *p)
 {
-	return (char *)(uintptr_t)b + HEAD;
+	return prongi_block_at(prongi_address(p) - PRONGI_HEAD);
 }
 
-static uint64_t size_of(const struct block *b)
+/* The first block of the cache gets the mark of one of whose body size are asked for.  NULL: the
+   cache is empty. */
+static inline block *mark_first(struct prongi_slot *me, unsigned class, size_t size)
 {
-	return prongi_get(&b->size) & SIZE;
-}
+	uint64_t chain = prongi_load(&me->cache[class].chain);
+	block *b = prongi_chain_first(chain);
 
-static bool is_free(const struct block *b)
-{
-	return prongi_get(&b->size) & FREE;
-}
-
-/* The block after b in memory, or NULL. */
-static struct block *after(const struct block *b)
-{
-	uint64_t at = address(b) + size_of(b);
-
-	return at == prongi_get(&H->end) ? NULL : block_at(at);
-}
-
-/* Make the block after b, or the heap's end, know that b is before it. */
-static void tie(const struct block *b)
-{
-	struct block *next = after(b);
-
-	prongi_set(next ? &next->prev : &H->last, address(b));
-}
-
-/* --- the lists ------------------------------------------------------------------------- */
-
-struct list {
-	unsigned fl, sl;
-};
-
-static unsigned log2_of(uint64_t n)
-{
-	return 63u - (unsigned)__builtin_clzll(n);
-}
-
-static struct list list_of(uint64_t size)
-{
-	if (size < SMALL)
-		return (struct list){ 0, (unsigned)(size / 16) };
-	unsigned log = log2_of(size);
-	return (struct list){ log - 7, (unsigned)(size >> (log - 4)) & 15 };
-}
-
-static void list_remove(struct block *b)
-{
-	struct list l = list_of(size_of(b));
-	uint64_t next = prongi_get(&b->next), back = prongi_get(&b->back);
-
-	if (next)
-		prongi_set(&block_at(next)->back, back);
-	if (back) {
-		prongi_set(&block_at(back)->next, next);
-		return;
-	}
-	prongi_set(&H->head[l.fl][l.sl], next);
-	if (next)
-		return;
-	prongi_set(&H->sl[l.fl], prongi_get(&H->sl[l.fl]) & ~((uint64_t)1 << l.sl));
-	if (!prongi_get(&H->sl[l.fl]))
-		prongi_set(&H->fl, prongi_get(&H->fl) & ~((uint64_t)1 << l.fl));
-}
-
-static void list_insert(struct block *b)
-{
-	struct list l = list_of(size_of(b));
-	uint64_t head = prongi_get(&H->head[l.fl][l.sl]);
-
-	prongi_set(&b->next, head);
-	prongi_set(&b->back, 0);
-	if (head)
-		prongi_set(&block_at(head)->back, address(b));
-	prongi_set(&H->head[l.fl][l.sl], address(b));
-	prongi_set(&H->sl[l.fl], prongi_get(&H->sl[l.fl]) | (uint64_t)1 << l.sl);
-	prongi_set(&H->fl, prongi_get(&H->fl) | (uint64_t)1 << l.fl);
-}
-
-/* A free block of at least size bytes, still in its list, or NULL. */
-static struct block *list_find(uint64_t size)
-{
-	struct list l;
-	uint64_t map;
-
-	if (size >= SMALL) /* round up: every block of the list found is large enough */
-		size += ((uint64_t)1 << (log2_of(size) - 4)) - 1;
-	l = list_of(size);
-	map = prongi_get(&H->sl[l.fl]) & (~(uint64_t)0 << l.sl);
-	if (!map) {
-		uint64_t fl = prongi_get(&H->fl) & (~(uint64_t)0 << (l.fl + 1));
-
-		if (!fl)
-			return NULL;
-		l.fl = (unsigned)__builtin_ctzll(fl);
-		map = prongi_get(&H->sl[l.fl]);
-	}
-	l.sl = (unsigned)__builtin_ctzll(map);
-	return block_at(prongi_get(&H->head[l.fl][l.sl]));
-}
-
-/* --- taking and giving, inside a section -------------------------------------------------- */
-
-static void count(int64_t bytes, int64_t blocks)
-{
-	uint64_t used = prongi_get(&H->used) + (uint64_t)bytes;
-
-	prongi_set(&H->used, used);
-	prongi_set(&H->blocks, prongi_get(&H->blocks) + (uint64_t)blocks);
-	if (used > prongi_get(&H->peak))
-		prongi_set(&H->peak, used);
-}
-
-/* Give b, which is in no list, back: with its free neighbours, to a list or to the end. */
-static void give(struct block *b)
-{
-	struct block *next = after(b), *prev = block_at(prongi_get(&b->prev));
-	uint64_t size = size_of(b);
-
-	if (next && is_free(next)) {
-		list_remove(next);
-		size += size_of(next);
-	}
-	if (prev && is_free(prev)) {
-		list_remove(prev);
-		size += size_of(prev);
-		b = prev;
-	}
-	if (address(b) + size == prongi_get(&H->end)) {
-		prongi_set(&H->last, prongi_get(&b->prev));
-		prongi_set(&H->end, address(b));
-		return;
-	}
-	prongi_set(&b->size, size | FREE | MARK);
-	tie(b);
-	list_insert(b);
-}
-
-/* Keep the first size bytes of b and give the rest back, if that is enough for a block. */
-static void trim(struct block *b, uint64_t size)
-{
-	uint64_t have = size_of(b);
-	struct block *rest = block_at(address(b) + size);
-
-	if (have - size < LEAST)
-		return;
-	prongi_set(&b->size, size | MARK);
-	prongi_set(&rest->size, (have - size) | MARK);
-	prongi_set(&rest->prev, address(b));
-	tie(rest);
-	give(rest);
-}
-
-/* Have memory up to the address upto: in steps that double up to a chunk.  Under the lock,
-   because it is rare; the commit of memory itself leaves nothing half done. */
-static int grow(uint64_t upto)
-{
-	uint64_t have = prongi_get(&H->committed), top = address(prongi_heap) + prongi_heap->size;
-	uint64_t step = have - address(prongi_heap->first), want;
-
-	if (upto <= have)
-		return 0;
-	if (upto > top)
-		return -ENOMEM;
-	step = step < PRONGI_CHUNK ? step : PRONGI_CHUNK;
-	want = (upto - have + step - 1) / step * step + have;
-	want = want < top ? want : top;
-	if (prongi_os_heap_commit((void *)(uintptr_t)have, want - have))
-		return -ENOMEM;
-	prongi_set(&H->committed, want);
-	return 0;
-}
-
-/* Bytes before the new end may be written from now on.  fresh is raised at once and not with the
-   commit, for they are written before that; too high a value costs no more than a memset. */
-static void touch_end(uint64_t end)
-{
-	prongi_set(&H->end, end);
-	if (end > atomic_load_explicit(&H->fresh, memory_order_relaxed))
-		atomic_store_explicit(&H->fresh, end, memory_order_relaxed);
-	prongi_then();
-}
-
-static uint64_t fresh_now(void)
-{
-	return atomic_load_explicit(&H->fresh, memory_order_relaxed);
-}
-
-/* A block of size bytes, in no list; NULL when there is no memory. */
-static struct block *obtain(uint64_t size)
-{
-	struct block *b = list_find(size);
-	uint64_t end = prongi_get(&H->end);
-
-	if (b) {
-		list_remove(b);
-		prongi_set(&b->size, size_of(b) | MARK);
-		trim(b, size);
-		return b;
-	}
-	if (grow(end + size))
+	if (!chain)
 		return NULL;
-	b = block_at(end);
-	prongi_set(&b->prev, prongi_get(&H->last));
-	prongi_set(&b->size, size | MARK);
-	prongi_set(&H->last, end);
-	touch_end(end + size);
+	prongi_store(&b->size,
+		     prongi_size_word(prongi_class_body[class] + PRONGI_HEAD, size));
+	prongi_then(); /* it has it when it leaves the chain */
 	return b;
 }
 
-/* Zero what lies between two addresses of unused memory; from fresh on it is zero already. */
-static void blank(uint64_t from, uint64_t to, uint64_t fresh)
+/* Take a block for size bytes. */
+static inline void *pop(struct prongi_slot *me, unsigned class, size_t size)
 {
-	if (to > fresh)
-		to = fresh;
-	if (from < to)
-		memset((void *)(uintptr_t)from, 0, to - from);
+	block *b = mark_first(me, class, size);
+
+	if (!b)
+		return NULL;
+	if (PRONGI_MUTANT(67))
+		prongi_store(&b->size, prongi_load(&b->size) | PRONGI_IS_CACHED);
+	prongi_store(&me->cache[class].chain, prongi_load(&b->next));
+	if (PRONGI_MUTANT(67))
+		prongi_store(&b->size, prongi_load(&b->size) & ~PRONGI_IS_CACHED);
+	return prongi_body(b);
 }
 
-/* The free block next becomes part of the body before it, and all zero. */
-static void swallow(struct block *next)
+static inline bool has_room(struct prongi_slot *me, unsigned class)
 {
-	uint64_t at = address(next), size = size_of(next);
-
-	list_remove(next);
-	for (uint64_t i = 0; i < LEAST; i += 8) /* head and links: logged, they count until then */
-		prongi_set((prongi_word *)(uintptr_t)(at + i), 0);
-	blank(at + LEAST, at + size, fresh_now());
+	return prongi_chain_count(prongi_load(&me->cache[class].chain)) <
+	       prongi_class_batch[class];
 }
 
-/* Make b larger where it is, to size bytes, if what follows is free or the end. */
-static bool extend(struct block *b, uint64_t size)
+static inline void mark_cached(block *b)
 {
-	struct block *next = after(b);
-	uint64_t end = address(b) + size, have = size_of(b);
-
-	if (!next) {
-		if (grow(end))
-			return false;
-		blank(address(b) + have, end, fresh_now());
-		prongi_set(&b->size, size | MARK);
-		touch_end(end);
-		return true;
-	}
-	if (!is_free(next) || have + size_of(next) < size)
-		return false;
-	have += size_of(next);
-	swallow(next);
-	prongi_set(&b->size, have | MARK);
-	tie(b);
-	trim(b, size);
-	return true;
+	prongi_then(); /* it is in the chain by now */
+	prongi_store(&b->size, prongi_load(&b->size) | PRONGI_IS_CACHED);
 }
 
-/* Fill the first n bytes of the new block's body from p, and the rest with zeros if asked to.
-   fresh: as it was before the block was obtained. */
-static void fill(struct block *b, const char *p, uint64_t n, bool zero, uint64_t fresh)
+static inline void push(struct prongi_slot *me, unsigned class, block *b)
 {
-	uint64_t links[2] = { 0, 0 }, to = address(body(b));
+	prongi_word *chain = &me->cache[class].chain;
 
-	if (n)
-		memcpy(links, p, n < sizeof links ? n : sizeof links);
-	prongi_set(&b->next, links[0]);
-	prongi_set(&b->back, links[1]);
-	if (n > sizeof links)
-		memcpy((char *)body(b) + sizeof links, p + sizeof links, n - sizeof links);
-	else
-		n = sizeof links;
-	if (zero)
-		blank(to + n, address(b) + size_of(b), fresh);
+	if (PRONGI_MUTANT(66))
+		prongi_store(&b->size, prongi_load(&b->size) | PRONGI_IS_CACHED);
+	prongi_store(&b->next, prongi_load(chain));
+	prongi_then(); /* what follows it is known before it is in the chain */
+	prongi_store(chain, prongi_chain_with(prongi_load(chain), b));
+	mark_cached(b);
 }
 
-/* Zero the bytes of the body from size on: what was cut off must not come back.  Logged, for until
-   the commit they are somebody's.  They are few: the rest went back in trim(). */
-static void clean_tail(struct block *b, uint64_t size)
+/* The same together with the pointer, NULL before. */
+static inline void pop_to(struct prongi_slot *me, unsigned class, block *b, prongi_word *where)
 {
-	uint64_t n = size_of(b) - HEAD;
+	prongi_word *chain = &me->cache[class].chain;
+	uint64_t next = prongi_load(&b->next), body = prongi_address(prongi_body(b));
 
-	for (uint64_t i = size / 8 * 8; i < n && n - size < LEAST + 16; i += 8) {
-		prongi_word *at = (prongi_word *)(void *)((char *)body(b) + i);
-		uint64_t value = prongi_get(at);
-
-		if (i < size)
-			memset((char *)&value + (size - i), 0, 8 - (size - i));
-		else
-			value = 0;
-		prongi_set(at, value);
-	}
+	prongi_note(me, 0, chain, next);
+	prongi_note(me, 1, &b->next, 0);
+	prongi_note(me, 2, where, body);
+	prongi_alone_begin(me, 3);
+	prongi_alone_do(chain, next);
+	prongi_alone_do(&b->next, 0);
+	prongi_alone_do(where, body);
+	prongi_alone_end(me);
 }
 
-/* --- the calls ----------------------------------------------------------------------------- */
+static inline void push_at(struct prongi_slot *me, unsigned class, block *b, prongi_word *where)
+{
+	prongi_word *chain = &me->cache[class].chain;
+	uint64_t next = prongi_load(chain), with = prongi_chain_with(next, b);
+
+	prongi_note(me, 0, &b->next, next);
+	prongi_note(me, 1, chain, with);
+	prongi_note(me, 2, where, 0);
+	prongi_alone_begin(me, 3);
+	prongi_alone_do(&b->next, next);
+	prongi_alone_do(chain, with);
+	prongi_alone_do(where, 0);
+	prongi_alone_end(me);
+	mark_cached(b);
+}
+
+/* All of the body's first size bytes but the first 8, which still are its link. */
+static inline void zero_behind_link(block *b, size_t size)
+{
+	if (size > sizeof b->next)
+		memset((char *)prongi_body(b) + sizeof b->next, 0, size - sizeof b->next);
+}
+
+/* --- under the lock ------------------------------------------------------------------------ */
 
 /* Bytes of the block for a body of size bytes; 0 when that is too much. */
 static uint64_t block_size(size_t size)
 {
 	if (size > MOST)
 		return 0;
-	if (size < LEAST - HEAD)
-		size = LEAST - HEAD;
-	return ((uint64_t)size + HEAD + 15) & ~(uint64_t)15;
+	if (size < PRONGI_LEAST - PRONGI_HEAD)
+		size = PRONGI_LEAST - PRONGI_HEAD;
+	return ((uint64_t)size + PRONGI_HEAD + 15) & ~(uint64_t)15;
 }
 
-static _Noreturn void misuse(const char *what, const void *p)
+_Noreturn void prongi_heap_misuse(const char *what, const void *p)
 {
 	char line[96];
 	int n = snprintf(line, sizeof line, "prong: %s: %p is not an allocated block\n", what, p);
@@ -361,33 +164,30 @@ static _Noreturn void misuse(const char *what, const void *p)
 	abort();
 }
 
-/* The block whose body p is, or the end of the program.  In the section. */
-static struct block *block_of(const void *p, const char *what)
-{
-	uint64_t first = address(prongi_heap->first), end = prongi_get(&H->end);
-	uint64_t at = address(p) - HEAD;
-	struct block *b = block_at(at);
-
-	if (address(p) % 16 || at < first || at + LEAST > end ||
-	    (prongi_get(&b->size) & ~SIZE) != MARK || size_of(b) > end - at ||
-	    prongi_get(after(b) ? &after(b)->prev : &H->last) != at)
-		misuse(what, p);
-	return b;
-}
-
 static int full(size_t size, const char *what)
 {
 	return prongi_fail(-ENOMEM, "%s: no %zu bytes left: heap of %zu MiB, or the system", what,
 			   size, (size_t)(prongi_heap->size >> 20));
 }
 
-/* True when a pointer may be kept there. */
-static bool place(void *const *where)
+/* There is no memory: find some once. */
+static bool reclaimed(bool *tried)
 {
-	uint64_t at = address((const void *)where);
+	if (prongi_process_sweep())
+		return true;
+	if (*tried)
+		return false;
+	*tried = true;
+	return prongi_cache_reclaim();
+}
 
-	return prongi_heap && at % sizeof(uint64_t) == 0 && at >= address(prongi_heap->process) &&
-	       at < atomic_load_explicit(&H->committed, memory_order_relaxed);
+/* True when a pointer may be kept there. */
+static inline bool place(void *const *where)
+{
+	uint64_t at = prongi_address((const void *)where);
+
+	return prongi_heap && at % sizeof(uint64_t) == 0 &&
+	       at >= prongi_address(prongi_heap->process) && at < prongi_load(&H->committed);
 }
 
 static int start(void **where, const char *what)
@@ -401,97 +201,283 @@ static int start(void **where, const char *what)
 	return 0;
 }
 
+/* Fill the first n bytes of the new block's body from p, and what else is asked for with zeros.
+   fresh: as it was before the block was obtained. */
+static void fill(block *b, const char *p, size_t n, size_t size, uint64_t fresh)
+{
+	uint64_t head[4] = { 0 }, to = prongi_address(prongi_body(b)), most = prongi_block_size(b);
+
+	if (n)
+		memcpy(head, p, n < sizeof head ? n : sizeof head);
+	for (unsigned i = 0; i < 4 && 8 * i < most - PRONGI_HEAD; i++)
+		prongi_set(&b->next + i, head[i]);
+	if (n > sizeof head)
+		memcpy((char *)prongi_body(b) + sizeof head, p + sizeof head, n - sizeof head);
+	else
+		n = sizeof head;
+	if (size > n)
+		prongi_blank(to + n, to + size, fresh);
+}
+
+static void set_asked(block *b, size_t size)
+{
+	prongi_set(&b->size, prongi_size_word(prongi_block_size(b), size));
+}
+
 /* In a section: allocate and say in *where; commit. */
 static void *allocate(prongi_word *where, size_t size, bool zero)
 {
-	uint64_t fresh = fresh_now();
-	struct block *b;
+	uint64_t fresh = prongi_load(&H->fresh), whole = block_size(size);
+	block *b = whole ? prongi_block_obtain(whole) : NULL;
 
-	size += !size;
-	b = block_size(size) ? obtain(block_size(size)) : NULL;
 	if (!b)
 		return NULL;
-	fill(b, NULL, 0, zero, fresh);
-	clean_tail(b, size);
+	fill(b, NULL, 0, zero ? size : 0, fresh);
+	set_asked(b, size);
 	if (where && PRONGI_MUTANT(74))
-		atomic_store_explicit(where, address(body(b)), memory_order_relaxed);
+		prongi_store(where, prongi_address(prongi_body(b)));
 	else if (where)
-		prongi_set(where, address(body(b)));
-	count((int64_t)size_of(b), 1);
-	prongi_commit();
-	return body(b);
-}
-
-int prong_alloc_to(void **where, size_t size)
-{
-	int r = start(where, "alloc_to");
-
-	if (r)
-		return r;
-	do {
-		prongi_begin(&H->lock);
-		r = prongi_get((prongi_word *)where)		       ? -EEXIST
-		    : allocate((prongi_word *)where, size, true) ? 0
-								 : -ENOMEM;
-		prongi_end(&H->lock);
-	} while (r == -ENOMEM && prongi_process_sweep());
-	if (r == -EEXIST)
-		return prongi_fail(r, "alloc_to: there is a pointer at %p already", (void *)where);
-	return r ? full(size, "alloc_to") : 0;
+		prongi_set(where, prongi_address(prongi_body(b)));
+	prongi_blocks_count((int64_t)prongi_block_size(b), 1);
+	prongi_blocks_commit();
+	return prongi_body(b);
 }
 
 /* In a section: free what *where names, and commit. */
 static void release(prongi_word *where, void *p, const char *what)
 {
-	struct block *b = block_of(p, what);
+	block *b = prongi_block_of(p, what);
 
-	count(-(int64_t)size_of(b), -1);
-	give(b);
+	prongi_blocks_count(-(int64_t)prongi_block_size(b), -1);
+	prongi_block_give(b);
 	if (where)
 		prongi_set(where, 0);
-	prongi_commit();
+	prongi_blocks_commit();
 }
 
-int prong_free_at(void **where)
+/* In a section: give b whole bytes where it is.  0, -EBUSY, -ENOMEM. */
+static int resize_here(block *b, uint64_t whole)
 {
-	int r = start(where, "free_at");
-	uint64_t at;
-
-	if (r)
-		return r;
-	prongi_begin(&H->lock);
-	at = prongi_get((prongi_word *)where);
-	if (at)
-		release((prongi_word *)where, (void *)(uintptr_t)at, "free_at");
-	prongi_end(&H->lock);
+	if (whole > prongi_block_size(b))
+		return prongi_block_extend(b, whole);
+	prongi_block_trim(b, whole);
 	return 0;
 }
 
 /* In a section: give the block of p the size, in place or elsewhere; commit.  NULL: no memory. */
 static void *resize(prongi_word *where, void *p, size_t size, const char *what)
 {
-	struct block *b = block_of(p, what), *to = b;
-	uint64_t want, have = size_of(b), fresh = fresh_now();
+	block *b = prongi_block_of(p, what), *to = b;
+	uint64_t whole = block_size(size), have = prongi_block_size(b);
+	uint64_t fresh = prongi_load(&H->fresh);
+	size_t asked = prongi_asked(prongi_get(&b->size));
+	int r = whole ? resize_here(b, whole) : -ENOMEM;
 
-	size += !size;
-	want = block_size(size);
-	if (!want)
+	if (r == -ENOMEM)
 		return NULL;
-	if (want <= have) {
-		trim(b, want);
-		clean_tail(b, size);
-	} else if (!extend(b, want)) {
-		to = obtain(want);
+	if (r) {
+		to = prongi_block_obtain(whole);
 		if (!to)
 			return NULL;
-		fill(to, p, have - HEAD, true, fresh);
-		give(b);
+		fill(to, p, asked, size, fresh);
+	} else if (size > asked) { /* the slack is nobody's until the commit */
+		size_t end = have - PRONGI_HEAD < size ? have - PRONGI_HEAD : size;
+
+		memset((char *)p + asked, 0, end - asked);
 	}
-	count((int64_t)size_of(to) - (int64_t)have, 0);
+	set_asked(to, size);
+	prongi_blocks_count((int64_t)prongi_block_size(to) - (int64_t)have, 0);
+	if (r)
+		prongi_block_give(b);
 	if (where)
-		prongi_set(where, address(body(to)));
-	prongi_commit();
-	return body(to);
+		prongi_set(where, prongi_address(prongi_body(to)));
+	prongi_blocks_commit();
+	return prongi_body(to);
+}
+
+/* --- both ways ------------------------------------------------------------------------------ */
+
+/* Allocate, when the short way was not possible. */
+static void *alloc_slow(prongi_word *where, size_t size, bool zero)
+{
+	struct prongi_slot *me = prongi_self.slot;
+	bool tried = false;
+	unsigned class;
+	void *p;
+
+	size += !size;
+	class = class_of(size);
+	do {
+		if (class != NONE && prongi_cache_fill(me, class)) {
+			block *b = mark_first(me, class, size);
+
+			if (zero)
+				zero_behind_link(b, size);
+			if (!where)
+				return pop(me, class, size);
+			pop_to(me, class, b, where);
+			return prongi_body(b);
+		}
+		prongi_begin(&H->lock);
+		p = allocate(where, size, zero);
+		prongi_end(&H->lock);
+	} while (!p && reclaimed(&tried));
+	return p;
+}
+
+static void free_slow(prongi_word *where, void *p, const char *what)
+{
+	struct prongi_slot *me = prongi_self.slot;
+	unsigned class = class_of_block(block_of(p));
+
+	if (class != NONE) {
+		prongi_cache_room(me, class);
+		if (where)
+			push_at(me, class, block_of(p), where);
+		else
+			push(me, class, block_of(p));
+		return;
+	}
+	prongi_begin(&H->lock);
+	release(where, p, what);
+	prongi_end(&H->lock);
+}
+
+/* Give a cached size another one in another class, with what was asked for and zeros. */
+static void *change_class(prongi_word *where, block *b, unsigned from, unsigned to, size_t size)
+{
+	struct prongi_slot *me = prongi_self.slot;
+	size_t asked = prongi_asked(prongi_load(&b->size)), n = asked < size ? asked : size;
+	uint64_t head = 0, chain = prongi_load(&me->cache[from].chain);
+	block *b2 = mark_first(me, to, size);
+	uint64_t next = prongi_load(&b2->next);
+	char *body = prongi_body(b2);
+
+	memcpy(&head, prongi_body(b), n < sizeof head ? n : sizeof head);
+	if (n > sizeof head)
+		memcpy(body + sizeof head, (char *)prongi_body(b) + sizeof head, n - sizeof head);
+	else
+		n = sizeof head;
+	if (size > n)
+		memset(body + n, 0, size - n);
+	prongi_note(me, 0, &me->cache[to].chain, next);
+	prongi_note(me, 1, &b2->next, head);
+	prongi_note(me, 2, &b->next, chain);
+	prongi_note(me, 3, &me->cache[from].chain, prongi_chain_with(chain, b));
+	prongi_note(me, 4, where, prongi_address(body));
+	prongi_alone_begin(me, where ? 5 : 4);
+	prongi_alone_do(&me->cache[to].chain, next);
+	prongi_alone_do(&b2->next, head);
+	prongi_alone_do(&b->next, chain);
+	prongi_alone_do(&me->cache[from].chain, prongi_chain_with(chain, b));
+	if (where)
+		prongi_alone_do(where, prongi_address(body));
+	prongi_alone_end(me);
+	mark_cached(b);
+	return body;
+}
+
+/* Without the lock: within its class, or to another one.  NULL: that cannot be. */
+static void *resize_small(prongi_word *where, void *p, size_t size)
+{
+	struct prongi_slot *me = prongi_self.slot;
+	block *b = block_of(p);
+	unsigned from = class_of_block(b), to = class_of(size);
+
+	if (from == NONE || to == NONE)
+		return NULL;
+	if (from != to) {
+		if (!prongi_cache_fill(me, to))
+			return NULL;
+		prongi_cache_room(me, from);
+		return change_class(where, b, from, to, size);
+	}
+	if (size > prongi_asked(prongi_load(&b->size))) { /* the slack is nobody's until then */
+		size_t asked = prongi_asked(prongi_load(&b->size));
+
+		memset((char *)p + asked, 0, size - asked);
+	}
+	prongi_then(); /* they are zero before they are asked for */
+	prongi_store(&b->size, prongi_size_word(prongi_class_body[to] + PRONGI_HEAD, size));
+	return p;
+}
+
+static void *realloc_slow(prongi_word *where, void *p, size_t size, const char *what)
+{
+	bool tried = false;
+	void *q;
+
+	size += !size;
+	do {
+		q = resize_small(where, p, size);
+		if (q)
+			return q;
+		prongi_begin(&H->lock);
+		q = resize(where, p, size, what);
+		prongi_end(&H->lock);
+	} while (!q && reclaimed(&tried));
+	return q;
+}
+
+/* --- the calls ----------------------------------------------------------------------------- */
+
+static int alloc_to_slow(void **where, size_t size)
+{
+	int r = start(where, "alloc_to");
+
+	if (r)
+		return r;
+	if (prongi_load((prongi_word *)where))
+		return prongi_fail(-EEXIST, "alloc_to: there is a pointer at %p already",
+				   (void *)where);
+	return alloc_slow((prongi_word *)where, size, true) ? 0 : full(size, "alloc_to");
+}
+
+int prong_alloc_to(void **where, size_t size)
+{
+	struct prongi_slot *me = prongi_self.slot;
+	prongi_word *word = (prongi_word *)where;
+	unsigned class;
+	block *b;
+
+	if (!me || size - 1 >= PRONGI_CACHED_MOST || !place(where) || prongi_load(word))
+		return alloc_to_slow(where, size);
+	class = prongi_class_of(size);
+	b = mark_first(me, class, size);
+	if (!b)
+		return alloc_to_slow(where, size);
+	zero_behind_link(b, size);
+	pop_to(me, class, b, word);
+	return 0;
+}
+
+static int free_at_slow(void **where)
+{
+	int r = start(where, "free_at");
+	uint64_t at;
+
+	if (r)
+		return r;
+	at = prongi_load((prongi_word *)where);
+	if (at)
+		free_slow((prongi_word *)where, (void *)(uintptr_t)at, "free_at");
+	return 0;
+}
+
+int prong_free_at(void **where)
+{
+	struct prongi_slot *me = prongi_self.slot;
+	unsigned class;
+	block *b;
+
+	if (!me || !place(where))
+		return free_at_slow(where);
+	b = block_of((void *)(uintptr_t)prongi_load((prongi_word *)where));
+	class = class_of_block(b);
+	if (class == NONE || !has_room(me, class))
+		return free_at_slow(where);
+	push_at(me, class, b, (prongi_word *)where);
+	return 0;
 }
 
 int prong_realloc_at(void **where, size_t size)
@@ -503,11 +489,9 @@ int prong_realloc_at(void **where, size_t size)
 
 	if (r)
 		return r;
-	prongi_begin(&H->lock);
-	at = prongi_get(word);
-	p = at ? resize(word, (void *)(uintptr_t)at, size, "realloc_at")
-	       : allocate(word, size, true);
-	prongi_end(&H->lock);
+	at = prongi_load(word);
+	p = at ? realloc_slow(word, (void *)(uintptr_t)at, size, "realloc_at")
+	       : alloc_slow(word, size, true);
 	return p ? 0 : full(size, "realloc_at");
 }
 
@@ -517,11 +501,9 @@ static void *alloc(size_t size, bool zero, const char *what)
 
 	if (prongi_enter())
 		return NULL;
-	do {
-		prongi_begin(&H->lock);
-		p = allocate(NULL, size, zero);
-		prongi_end(&H->lock);
-	} while (!p && prongi_process_sweep());
+	p = alloc_slow(NULL, size, zero);
+	if (p && zero && size <= PRONGI_CACHED_MOST)
+		memset(p, 0, sizeof(uint64_t)); /* where its link was */
 	if (!p)
 		full(size, what);
 	return p;
@@ -529,16 +511,33 @@ static void *alloc(size_t size, bool zero, const char *what)
 
 void *prong_alloc(size_t size)
 {
+	struct prongi_slot *me = prongi_self.slot;
+
+	if (me && size - 1 < PRONGI_CACHED_MOST) {
+		void *p = pop(me, prongi_class_of(size), size);
+
+		if (p)
+			return p;
+	}
 	return alloc(size, false, "alloc");
 }
 
 void *prong_calloc(size_t n, size_t size)
 {
+	struct prongi_slot *me = prongi_self.slot;
+
 	if (size && n > SIZE_MAX / size) {
 		prongi_fail(-ENOMEM, "calloc: %zu times %zu bytes", n, size);
 		return NULL;
 	}
-	return alloc(n * size, true, "calloc");
+	n *= size;
+	if (me && n - 1 < PRONGI_CACHED_MOST) {
+		void *p = pop(me, prongi_class_of(n), n);
+
+		if (p)
+			return memset(p, 0, n);
+	}
+	return alloc(n, true, "calloc");
 }
 
 void *prong_realloc(void *p, size_t size)
@@ -550,10 +549,8 @@ void *prong_realloc(void *p, size_t size)
 	if (prongi_enter())
 		return NULL;
 	if (!prongi_heap || !place(p))
-		misuse("realloc", p);
-	prongi_begin(&H->lock);
-	q = resize(NULL, p, size, "realloc");
-	prongi_end(&H->lock);
+		prongi_heap_misuse("realloc", p);
+	q = realloc_slow(NULL, p, size, "realloc");
 	if (!q)
 		full(size, "realloc");
 	return q;
@@ -561,13 +558,21 @@ void *prong_realloc(void *p, size_t size)
 
 void prong_free(void *p)
 {
+	struct prongi_slot *me = prongi_self.slot;
+
 	if (!p)
 		return;
+	if (me) {
+		unsigned class = class_of_block(block_of(p));
+
+		if (class != NONE && has_room(me, class)) {
+			push(me, class, block_of(p));
+			return;
+		}
+	}
 	if (prongi_enter() || !place(p))
-		misuse("free", p);
-	prongi_begin(&H->lock);
-	release(NULL, p, "free");
-	prongi_end(&H->lock);
+		prongi_heap_misuse("free", p);
+	free_slow(NULL, p, "free");
 }
 
 bool prong_shared(const void *p, size_t size)

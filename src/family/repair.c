@@ -46,7 +46,7 @@ static void wake_all(uint64_t at)
 /* Do the committed changes of a section, again if need be. */
 static void replay(struct prongi_slot *slot)
 {
-	uint64_t n = atomic_load_explicit(&slot->count, memory_order_relaxed);
+	uint64_t n = atomic_load_explicit(&slot->count, memory_order_relaxed) & ~PRONGI_ALONE;
 
 	if (PRONGI_MUTANT(29))
 		return;
@@ -75,6 +75,8 @@ static void repair_section(struct prongi_slot *slot, uint64_t dead)
 		if (PRONGI_MUTANT(6))
 			atomic_exchange_explicit(word_at(lock), 0, memory_order_release);
 		replay(slot);
+		if (!PRONGI_MUTANT(68))
+			prongi_heap_finish(slot);
 		/* release: pairs with take() of the next owner. */
 		if (!PRONGI_MUTANT(6))
 			atomic_exchange_explicit(word_at(lock), 0, memory_order_release);
@@ -82,6 +84,22 @@ static void repair_section(struct prongi_slot *slot, uint64_t dead)
 	/* Whoever owns it now: a repairer killed right here has freed it and woken nobody. */
 	if (owned || !PRONGI_MUTANT(7))
 		wake_all(lock);
+}
+
+/* What the dead thread had committed is done before anybody can know of its death: for who then
+   takes a mutex of its must not find what the mutex protects as it was before. */
+static void finish(struct prongi_slot *slot, uint64_t dead)
+{
+	uint64_t count = atomic_load_explicit(&slot->count, memory_order_relaxed);
+
+	if ((count & PRONGI_ALONE) && !PRONGI_MUTANT(63)) {
+		replay(slot);
+		prongi_then(); /* all is done before it ceases to count: a successor leaves it */
+		if (!PRONGI_MUTANT(64))
+			atomic_store_explicit(&slot->count, 0, memory_order_relaxed);
+	}
+	repair_section(slot, dead);
+	prongi_cache_repair(slot);
 }
 
 /* Let go of the lock at word, if the dead thread owns it: its next owner is told.  WAIT stays, for
@@ -164,16 +182,23 @@ static void repair_awaited_here(uint64_t dead, uint32_t process)
 	}
 }
 
-/* Say that the slot's thread is dead; return its owner word, or 0 when it had not got one yet. */
-static uint64_t pronounce(struct prongi_slot *slot)
+/* The owner word of the slot's thread, or 0 when it had not got one yet. */
+static uint64_t owner_of(struct prongi_slot *slot)
 {
-	uint64_t id = atomic_fetch_or_explicit(&slot->id, PRONGI_DEAD, memory_order_relaxed);
+	uint64_t id = atomic_load_explicit(&slot->id, memory_order_relaxed);
 
-	/* seq_cst: pairs with the fence in announce(). */
-	atomic_thread_fence(memory_order_seq_cst);
 	if (PRONGI_MUTANT(79) && (id & PRONGI_DEAD))
 		return 0;
 	return id & PRONGI_CLAIMED ? 0 : prongi_owner(id);
+}
+
+/* Say that the slot's thread is dead. */
+static void pronounce(struct prongi_slot *slot)
+{
+	/* release: pairs with prongi_owner_dead(): who sees it sees what was finished. */
+	atomic_fetch_or_explicit(&slot->id, PRONGI_DEAD, memory_order_release);
+	/* seq_cst: pairs with the fence in announce(). */
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 /* Break the barrier that the dead thread was coming to or waiting at, if that round is still on;
@@ -267,10 +292,14 @@ void prongi_slot_wipe(struct prongi_slot *slot)
 
 void prongi_repair(struct prongi_slot *slot)
 {
-	uint64_t dead = pronounce(slot);
+	uint64_t dead = owner_of(slot);
 
+	if (PRONGI_MUTANT(69))
+		pronounce(slot);
+	if (dead)
+		finish(slot, dead);
+	pronounce(slot);
 	if (dead) {
-		repair_section(slot, dead);
 		repair_barrier(slot);
 		repair_reads(slot);
 		if (PRONGI_MUTANT(70))
@@ -321,9 +350,17 @@ void prongi_repair_process(uint32_t process)
 {
 	uint32_t n = prongi_slots_used();
 
-	for (uint32_t i = 0; i < n; i++)
-		if (belongs(&prongi_heap->slot[i], process))
-			prongi_repair(&prongi_heap->slot[i]);
+	/* Those last that were only claimed: it may have been emptying one, and its own slot says
+	   what it had changed there. */
+	for (uint64_t claimed = 0; claimed <= PRONGI_CLAIMED; claimed += PRONGI_CLAIMED)
+		for (uint32_t i = 0; i < n; i++) {
+			struct prongi_slot *slot = &prongi_heap->slot[i];
+			uint64_t id = atomic_load_explicit(&slot->id, memory_order_relaxed);
+
+			if (((id & PRONGI_CLAIMED) == claimed || PRONGI_MUTANT(65)) &&
+			    belongs(slot, process))
+				prongi_repair(slot);
+		}
 }
 
 void prongi_pass_on_process(uint32_t process)

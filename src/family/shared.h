@@ -23,6 +23,7 @@
 #define PRONGI_WRITES	 4		   /* queues that one thread or process may be counted at */
 #define PRONGI_WAKES	 4		   /* wakes that a thread and its signal handlers may owe */
 #define PRONGI_READS	 8		   /* rwlocks that a thread may hold for reading */
+#define PRONGI_CLASSES	 48		   /* of small blocks that are cached, see heap.h */
 
 typedef _Atomic(uint64_t) prongi_word;
 
@@ -88,6 +89,16 @@ static inline uint64_t prongi_turned(uint64_t v)
 #define PRONGI_DEAD    ((uint64_t)1) /* its owner died; the repairer is at it */
 #define PRONGI_CLAIMED ((uint64_t)2) /* being claimed; the slot bits name the claimer's process */
 
+/* In count: the section is a private one.  No lock goes with it. */
+#define PRONGI_ALONE ((uint64_t)1 << 63)
+
+/* Small blocks of one class, for the thread that owns the slot: chains, see heap.h.  They stay in
+   the slot for its next owner.  The owner alone; or who has claimed a free slot to empty them. */
+struct prongi_cache {
+	prongi_word chain; /* it takes from here and puts here */
+	prongi_word spare; /* full or empty */
+};
+
 struct prongi_slot {
 	prongi_word id;	      /* = owner word of its thread.  0: free.  CAS by the claimer from 0;
 				 DEAD by the repairer; 0 by whoever repaired it, last of all */
@@ -118,10 +129,14 @@ struct prongi_slot {
 	prongi_word reads[PRONGI_READS]; /* for each rwlock that I read: the word that its writer
 				  sleeps on.  Writers look at it, see rwlock.c; so it pairs with
 				  their owner word */
-	prongi_word count;     /* > 0: the first so many of log[] are committed */
+	prongi_word count;     /* > 0: the first so many of log[] are committed.  ALONE */
 	struct {
 		prongi_word at, value;
 	} log[PRONGI_LOG];     /* what the section changes: addresses and absolute new values */
+
+	prongi_word gone_from, gone_to; /* set by the log of a section of the heap's lock: these
+					   pages are to go before it is free.  gone_to 0: none */
+	struct prongi_cache cache[PRONGI_CLASSES];
 
 	uint32_t filled;       /* of log[], not yet committed.  Owner only */
 	uint32_t reading;      /* a bit for each of reads[] that is in use.  Owner only */
@@ -275,17 +290,27 @@ struct prongi_server {
 
 #define PRONGI_MAGIC 0x676e6f7270u /* "prong" */
 
-/* The two-level segregated fit of heap.c; all under its lock. */
-#define PRONGI_FL 40
-#define PRONGI_SL 16
+/* The two-level segregated fit of heap_blocks.c and the chains between slots; all under its lock.
+   Read without it: committed, and what is for people. */
+#define PRONGI_FL   40
+#define PRONGI_SL   16
+#define PRONGI_KEEP ((uint64_t)4 << 20)
 
 struct prongi_blocks {
-	prongi_word lock;
+	_Alignas(64) prongi_word committed; /* first address without memory */
+	prongi_word gone;      /* bytes before it without, inside free blocks */
+	prongi_word keep;      /* free bytes that may have memory, at least */
+	prongi_word given_at;  /* when memory was last given back */
+	prongi_word given_back; /* bytes in all */
+	_Alignas(64) prongi_word lock;
 	prongi_word end;       /* first address that is in no block */
 	prongi_word last;      /* the block before end; 0: none */
-	prongi_word fresh;     /* from here on nothing was ever written: all zero */
-	prongi_word committed; /* first address without memory */
-	prongi_word used, peak, blocks;
+	prongi_word fresh;     /* from here on nothing was written: all zero */
+	prongi_word used, peak, blocks; /* with what is cached */
+	struct {
+		prongi_word first; /* a chain; the next one's word is in its first block's back */
+		prongi_word count; /* blocks in all chains here */
+	} depot[PRONGI_CLASSES];
 	prongi_word fl;
 	prongi_word sl[PRONGI_FL];
 	prongi_word head[PRONGI_FL][PRONGI_SL];

@@ -135,6 +135,17 @@ int prongi_os_heap_commit(void *at, size_t size)
 	return 0;
 }
 
+int prongi_os_heap_give_back(void *at, size_t size)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)at + page - 1) & ~(page - 1);
+	uintptr_t to = ((uintptr_t)at + size) & ~(page - 1);
+
+	if (from >= to)
+		return 0;
+	return madvise((void *)from, to - from, MADV_REMOVE) ? -errno : 0;
+}
+
 int prongi_os_heap_inherit(void *base, size_t size, bool yes)
 {
 	return madvise(base, size, yes ? MADV_DOFORK : MADV_DONTFORK) ? -errno : 0;

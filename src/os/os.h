@@ -66,6 +66,10 @@ void prongi_os_heap_unmap(void *base, size_t size);
 /* Put memory behind [at, at + size), or say -ENOMEM.  Repeatable. */
 int prongi_os_heap_commit(void *at, size_t size);
 
+/* Take the memory away that lies behind the whole pages in [at, at + size): they are zero when they
+   get some again.  Repeatable. */
+int prongi_os_heap_give_back(void *at, size_t size);
+
 /* Let the next forks of this process inherit the heap, or not. */
 int prongi_os_heap_inherit(void *base, size_t size, bool yes);
 

@@ -6,7 +6,6 @@
 
 #define ACTORS	  (KILL_OTHERS + 1)
 #define HEAP_SIZE ((size_t)64 << 20)
-#define BLOCKS	  ((size_t)32 << 10) /* of the blocks' memory: part of the image */
 
 struct world *world;
 
@@ -39,7 +38,7 @@ static void add_to_image(void)
 	image_add(f, offsetof(struct prongi_family, process));
 	image_add(f->process, (ACTORS + 2) * sizeof f->process[0]);
 	image_add(f->slot, WORLD_SLOTS * sizeof f->slot[0]);
-	image_add(f->first, BLOCKS);
+	image_add(f->first, WORLD_BLOCKS);
 	for (int i = 0; i < WORLD_SLOTS; i++)
 		image_ignore(&f->slot[i].tid);
 }

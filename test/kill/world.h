@@ -11,6 +11,7 @@
 #define WORLD_TOTAL 1000
 #define WORLD_SLOTS 12 /* part of the image; the actors' come first */
 #define WORLD_WORDS 10
+#define WORLD_BLOCKS (32 << 10)  /* bytes of the blocks that are part of the image */
 
 /* What the scenarios work on, in the heap. */
 struct world {
