@@ -39,7 +39,8 @@ PRONG_BEGIN_DECLS
 /* All-zero means the defaults. */
 typedef struct prong_family_opts {
 	size_t heap_size;      /* bytes of address space, used only as needed.  0: the least
-				  of 64 GiB, 4 x the memory, a quarter of RLIMIT_AS.
+				  of 64 GiB, 4 x the memory, a quarter of RLIMIT_AS; under
+				  valgrind, which reads all of it for leaks, 256 MiB.
 				  Rounded up to 2 MiB; at least 64 MiB of it are prong's own */
 	int64_t exit_ms;       /* at the program's end daemons get SIGTERM, and SIGKILL after
 				  this many milliseconds.  0: 2000; negative: SIGKILL at once */

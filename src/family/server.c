@@ -70,10 +70,20 @@ void prongi_child_kill(struct prong_process *p)
 
 /* --- starting ------------------------------------------------------------------------------ */
 
+/* A child has nothing of the server's own. */
+static int fork_clean(void)
+{
+	int pid = prongi_os_fork();
+
+	if (pid == 0)
+		prongi_os_private_drop(me.ref, PIDS * sizeof *me.ref);
+	return pid;
+}
+
 static void launch(struct prong_process *p, const int *fds, int n)
 {
 	uint64_t ref = prongi_process_ref(p);
-	int server = prongi_os_pid(), pid = prongi_os_fork();
+	int server = prongi_os_pid(), pid = fork_clean();
 
 	if (pid == 0) {
 		prongi_child_prepare(server);
@@ -195,7 +205,7 @@ static bool refill(void)
 		if ((v & 3) != PRONGI_READY_NONE)
 			continue;
 		prongi_os_yield(); /* whoever we woke may be waiting for this processor */
-		pid = prongi_os_fork();
+		pid = fork_clean();
 		if (pid == 0)
 			be_ready(k, server);
 		if (pid <= 0)
@@ -367,7 +377,7 @@ static void mind_guard(void)
 
 	if (me.guard_is_child ? me.guard != 0 : getppid() == me.guard)
 		return;
-	pid = prongi_os_fork();
+	pid = fork_clean();
 	if (pid == 0)
 		prongi_guard(server, -1);
 	if (pid > 0) {

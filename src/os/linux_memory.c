@@ -9,6 +9,8 @@
 #include "os/os.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -24,7 +26,8 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-#define GIB ((uint64_t)1 << 30)
+#define GIB	 ((uint64_t)1 << 30)
+#define VALGRIND (GIB / 4)
 
 static const uint64_t places[] = {
 #if defined(__aarch64__)
@@ -41,6 +44,16 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* Memcheck looks for leaks at each process's end, and reads all that is mapped: of a sparse file
+   that takes memory for each page, and hours.  What valgrind preloads tells that it is there, also
+   to a library that was built without its headers. */
+static bool under_valgrind(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+	return preload && strstr(preload, "vgpreload");
+}
+
 size_t prongi_os_heap_default(void)
 {
 	uint64_t size = 64 * GIB;
@@ -54,6 +67,8 @@ size_t prongi_os_heap_default(void)
 		size = least(size, r.rlim_cur / 4);
 	if (getrlimit(RLIMIT_FSIZE, &r) == 0 && r.rlim_cur != RLIM_INFINITY)
 		size = least(size, r.rlim_cur); /* a memfd is a file, and a longer one a signal */
+	if (under_valgrind())
+		size = least(size, VALGRIND);
 	return (size_t)size;
 }
 
@@ -158,6 +173,13 @@ void *prongi_os_private(size_t size)
 
 	if (p == MAP_FAILED)
 		return NULL;
-	madvise(p, size, MADV_DONTFORK);
+	/* Not DONTFORK: what maps something in a child, before it drops this, must not get the
+	   same place. */
+	madvise(p, size, MADV_WIPEONFORK);
 	return p;
+}
+
+void prongi_os_private_drop(void *p, size_t size)
+{
+	munmap(p, size);
 }

@@ -73,8 +73,10 @@ int prongi_os_heap_give_back(void *at, size_t size);
 /* Let the next forks of this process inherit the heap, or not. */
 int prongi_os_heap_inherit(void *base, size_t size, bool yes);
 
-/* An array of size zero bytes that forked processes do not get. */
+/* An array of size zero bytes, which forked processes have to drop: it costs the fork nothing, but
+   is in their address space, and valgrind would read all of it at their end. */
 void *prongi_os_private(size_t size);
+void prongi_os_private_drop(void *p, size_t size);
 
 /* --- processes (linux_process.c) ---------------------------------------------------------- */
 
