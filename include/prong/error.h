@@ -36,7 +36,8 @@ enum {
 	PRONG_FAILED,       /* in a report: it ran and returned non-zero */
 	PRONG_CRASHED,      /* in a report: a signal killed it, or its server was lost */
 	PRONG_RUNNING,      /* in a report: it has not ended */
-	PRONG_BROKEN        /* a barrier: somebody gave up */
+	PRONG_BROKEN,       /* a barrier: somebody gave up */
+	PRONG_CLOSED        /* no more messages go in, and none is left */
 };
 
 /* Return one line in English for a result of any prong function, or for

@@ -23,5 +23,6 @@
 #include <prong/barrier.h>
 #include <prong/rwlock.h>
 #include <prong/once.h>
+#include <prong/queue.h>
 
 #endif

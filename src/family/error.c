@@ -42,6 +42,7 @@ const char *prong_strerror(int result)
 		[PRONG_CRASHED] = "it crashed",
 		[PRONG_RUNNING] = "it is still running",
 		[PRONG_BROKEN] = "the barrier is broken",
+		[PRONG_CLOSED] = "it is closed",
 	};
 
 	if (result < 0 && result >= -INT_MAX)

@@ -63,6 +63,9 @@ static inline bool prongi_inside(const void *p)
    something else by a wild pointer, and the repairer must not die of it. */
 bool prongi_word_valid(uint64_t at);
 
+/* prong_alloc_to(); its bytes need not be zero. */
+int prongi_alloc_to(void **where, size_t size, bool zero);
+
 /* --- errors (error.c) ---------------------------------------------------------------------- */
 
 /* Remember what to tell people, and return result. */
@@ -132,7 +135,8 @@ void prongi_repair(struct prongi_slot *slot);
 void prongi_repair_stopped(struct prongi_slot *slot);
 
 /* What higher rooms have to repair: called for a dead slot after all that is repaired here, under
-   the same rules.  A room's constructor adds its own. */
+   the same rules; or with dead 0 for a thread that is stopped: then to pass its wakes on and take
+   nothing.  A room's constructor adds its own. */
 typedef void prongi_repair_hook(struct prongi_slot *slot, uint64_t dead);
 #define PRONGI_HOOKS 4
 extern prongi_repair_hook *prongi_on_repair[PRONGI_HOOKS];

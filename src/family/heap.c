@@ -421,7 +421,7 @@ static void *realloc_slow(prongi_word *where, void *p, size_t size, const char *
 
 /* --- the calls ----------------------------------------------------------------------------- */
 
-static int alloc_to_slow(void **where, size_t size)
+int prongi_alloc_to(void **where, size_t size, bool zero)
 {
 	int r = start(where, "alloc_to");
 
@@ -430,7 +430,7 @@ static int alloc_to_slow(void **where, size_t size)
 	if (prongi_load((prongi_word *)where))
 		return prongi_fail(-EEXIST, "alloc_to: there is a pointer at %p already",
 				   (void *)where);
-	return alloc_slow((prongi_word *)where, size, true) ? 0 : full(size, "alloc_to");
+	return alloc_slow((prongi_word *)where, size, zero) ? 0 : full(size, "alloc_to");
 }
 
 int prong_alloc_to(void **where, size_t size)
@@ -441,11 +441,11 @@ int prong_alloc_to(void **where, size_t size)
 	block *b;
 
 	if (!me || size - 1 >= PRONGI_CACHED_MOST || !place(where) || prongi_load(word))
-		return alloc_to_slow(where, size);
+		return prongi_alloc_to(where, size, true);
 	class = prongi_class_of(size);
 	b = mark_first(me, class, size);
 	if (!b)
-		return alloc_to_slow(where, size);
+		return prongi_alloc_to(where, size, true);
 	zero_behind_link(b, size);
 	pop_to(me, class, b, word);
 	return 0;

@@ -258,6 +258,18 @@ static void pass_wakes_on(struct prongi_slot *slot)
 		wake_all(atomic_load_explicit(&slot->wait_obj, memory_order_relaxed));
 }
 
+static void wipe_seats(struct prongi_slot *slot)
+{
+	uint64_t more = atomic_load_explicit(&slot->more, memory_order_relaxed);
+	prongi_word *word = word_at(more);
+
+	for (int i = 0; i < PRONGI_SEATS; i++)
+		atomic_store_explicit(&slot->seat[i].queue, 0, memory_order_relaxed);
+	for (uint64_t n = more ? atomic_load_explicit(word, memory_order_relaxed) : 0; n; n--)
+		atomic_store_explicit(word + 2 * n - 1, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->repairing, 0, memory_order_relaxed);
+}
+
 /* A reader that is stopped while it gives a lock up owes the writer a turn. */
 static void pass_leave_on(struct prongi_slot *slot)
 {
@@ -271,6 +283,7 @@ static void pass_leave_on(struct prongi_slot *slot)
 
 void prongi_slot_wipe(struct prongi_slot *slot)
 {
+	wipe_seats(slot);
 	atomic_store_explicit(&slot->count, 0, memory_order_relaxed);
 	atomic_store_explicit(&slot->klock, 0, memory_order_relaxed);
 	atomic_store_explicit(&slot->wake_lock, 0, memory_order_relaxed);
@@ -331,6 +344,8 @@ void prongi_repair_stopped(struct prongi_slot *slot)
 	wake_all(atomic_load_explicit(&slot->klock, memory_order_relaxed));
 	pass_wakes_on(slot);
 	pass_leave_on(slot);
+	for (int i = 0; i < PRONGI_HOOKS && prongi_on_repair[i]; i++)
+		prongi_on_repair[i](slot, 0);
 }
 
 /* True when the slot is one of the process's, or was being claimed by it. */

@@ -24,6 +24,8 @@
 #define PRONGI_WAKES	 4		   /* wakes that a thread and its signal handlers may owe */
 #define PRONGI_READS	 8		   /* rwlocks that a thread may hold for reading */
 #define PRONGI_CLASSES	 48		   /* of small blocks that are cached, see heap.h */
+#define PRONGI_SEATS	 8		   /* queues that a slot knows without a block of its own */
+#define PRONGI_LOCKS	 32		   /* kernel locks that objects share by their address */
 
 typedef _Atomic(uint64_t) prongi_word;
 
@@ -137,6 +139,16 @@ struct prongi_slot {
 	prongi_word gone_from, gone_to; /* set by the log of a section of the heap's lock: these
 					   pages are to go before it is free.  gone_to 0: none */
 	struct prongi_cache cache[PRONGI_CLASSES];
+	/* Queues that the thread has or had a part in: the owner adds, in the order id, queue; the
+	   repairer looks, and clears them with the rest.  more: the block with further ones, which
+	   stays with the slot: { n, n pairs }. */
+	struct prongi_seat_of {
+		prongi_word queue, id;
+	} seat[PRONGI_SEATS];
+	prongi_word more;
+	prongi_word repairing; /* the queue that the slot's repairer is at: it must not be freed */
+	prongi_word scrap;     /* a queue half made or half freed: the slot's next owner frees it */
+	prongi_word offer;     /* a block that may become a queue's; likewise */
 
 	uint32_t filled;       /* of log[], not yet committed.  Owner only */
 	uint32_t reading;      /* a bit for each of reads[] that is in use.  Owner only */
@@ -246,6 +258,9 @@ struct prongi_queue_head {
 				cleared */
 };
 
+#define PRONGI_QUEUE_BELL 64 /* bytes from the head to the futex on which readers sleep; bit 0 of
+				its value is theirs */
+
 #define PRONGI_QUEUE ((uint64_t)0x6575657571676e70) /* "pngqueue" */
 
 /* --- the server ---------------------------------------------------------------------------- */
@@ -325,6 +340,12 @@ struct prongi_family {
 	_Atomic uint32_t processes_used;
 	struct prongi_server server;
 	struct prongi_blocks heap;
+	_Atomic uint64_t queues;	 /* made so far: their ids.  Whoever makes one */
+	prongi_word passing;		 /* the queue at which the server passes wakes on */
+	struct {
+		_Alignas(64) prongi_word lock;
+	} locks[PRONGI_LOCKS];		 /* of objects that come and go: a journal may name a lock
+					    long after */
 	_Alignas(4096) struct prong_process process[PRONGI_PROCESSES];
 	/* Some processors find cache lines by a hash of the address: with slot[0] and the first
 	   block at the start of a page each, the journal and the lock of many a program's first

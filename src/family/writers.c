@@ -81,13 +81,25 @@ void prongi_writes_end(void)
 	prongi_ends_tell(); /* it may have been refused, or have ended already */
 }
 
+/* Who sleeps there without knowing that there are counted writers has to look again. */
+static void ring_bell(struct prongi_queue_head *q)
+{
+	_Atomic uint32_t *bell = (_Atomic uint32_t *)(void *)((char *)q + PRONGI_QUEUE_BELL);
+
+	/* seq_cst: pairs with prongi_queue_listen(). */
+	atomic_fetch_add_explicit(bell, 2, memory_order_seq_cst);
+	prongi_os_wake(bell, INT_MAX, true);
+}
+
 void prongi_writes_mark(const prongi_word writes[PRONGI_WRITES])
 {
 	for (int i = 0; i < PRONGI_WRITES; i++) {
 		uint64_t at = atomic_load_explicit(&writes[i], memory_order_relaxed);
 
-		if (at && is_queue(at))
-			atomic_store_explicit(&queue_at(at)->written, 1, memory_order_relaxed);
+		if (!at || !is_queue(at))
+			continue;
+		atomic_store_explicit(&queue_at(at)->written, 1, memory_order_relaxed);
+		ring_bell(queue_at(at));
 	}
 	prongi_then();
 }

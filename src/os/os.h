@@ -52,6 +52,16 @@ static inline void prongi_os_pause(void)
 #endif
 }
 
+/* Have the line at p soon, to write to it. */
+static inline void prongi_os_prefetch_write(const void *p)
+{
+#if defined(__x86_64__)
+	__asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
 /* --- memory (linux_memory.c) ------------------------------------------------------------- */
 
 /* Bytes of address space that a heap takes by default under this process's limits. */
