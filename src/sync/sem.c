@@ -8,7 +8,7 @@ _Static_assert(sizeof(prong_sem) == 16, "two words");
 
 static prongi_word *word_of(const prong_sem *s)
 {
-	return (prongi_word *)(uintptr_t)&s->word_;
+	return (prongi_word *)(uintptr_t)s; /* its first member; s is not checked yet */
 }
 
 /* Not a semaphore; quietly, for signal handlers. */
