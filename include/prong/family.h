@@ -17,6 +17,13 @@
 
    The program's own wait(), waitpid() and SIGCHLD never see a process of prong's.
 
+   Checking mode: with opts.check, or where prong was built with -Dcheck=true, three mistakes that
+   have no result of their own are reported, by one line on the standard error stream and an error
+   of the call: a mutex or its like outside the heap that two processes use, each its own copy; a
+   pointer to what is the starter's alone in the argument of a process; a block that is freed
+   while somebody sleeps or holds a mutex in it, or used after it was freed.  What cannot be told
+   for certain is reported: a variable that each process is meant to have for itself, too.
+
    Trust: members may write each other's memory; a wild pointer in one can harm
    all.  What comes from outside the family is never trusted.
 
@@ -44,7 +51,8 @@ typedef struct prong_family_opts {
 				  Rounded up to 2 MiB; at least 64 MiB of it are prong's own */
 	int64_t exit_ms;       /* at the program's end daemons get SIGTERM, and SIGKILL after
 				  this many milliseconds.  0: 2000; negative: SIGKILL at once */
-	uint64_t reserved_[6]; /* must be zero */
+	bool check;            /* turn the checking mode on, for all that begin from now on */
+	uint64_t reserved_[5]; /* must be zero */
 } prong_family_opts;
 
 /* Open the family: map its heap and fork its server.  opts may be NULL.  Where the

@@ -52,7 +52,9 @@ PRONG_MUST int prong_alloc_to(void **where, size_t size);
 PRONG_MUST int prong_realloc_at(void **where, size_t size);
 
 /* Free the block at *where and store NULL there, in one step; NULL is fine.
-   Return 0; -EFAULT (where is not an aligned address in the heap). */
+   Return 0; -EFAULT (where is not an aligned address in the heap).  In the checking mode,
+   see family.h: -EBUSY (somebody sleeps or holds a mutex in the block; nothing has
+   changed). */
 PRONG_API int prong_free_at(void **where);
 
 /* As malloc(), calloc() and realloc() (but realloc to size 0 gives 1 byte, and frees
@@ -62,7 +64,8 @@ PRONG_API void *prong_calloc(size_t n, size_t size);
 PRONG_API void *prong_realloc(void *p, size_t size);
 
 /* Free p; NULL is fine.  What is not the start of an allocated block aborts the
-   program with one line, here and in the functions above. */
+   program with one line, here and in the functions above.  In the checking mode a block
+   that somebody needs is reported and stays. */
 PRONG_API void prong_free(void *p);
 
 /* Return true when all size bytes at p lie in the family's heap. */

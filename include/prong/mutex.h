@@ -44,7 +44,8 @@ typedef struct prong_mutex {
 /* Block until the caller owns m.
    Return 0; holding m: PRONG_OWNERDEAD; not holding it: PRONG_TIMEDOUT, PRONG_DEADLOCK (the
    caller owns m and it is not recursive), -EINVAL (m is NULL or not a mutex), -EOVERFLOW
-   (locked 2^32 times). */
+   (locked 2^32 times).  In the checking mode, see family.h: -EFAULT (m is another process's
+   copy too, or in a block that was freed); below as well. */
 PRONG_MUST int prong_mutex_lock(prong_mutex *m, prong_time deadline);
 
 /* Give m up.  Return 0; -EPERM when the caller does not own it, -EINVAL. */

@@ -105,7 +105,8 @@ typedef struct prong_process_opts {
                     namespaces or root are not the server's: see prong_close();
    -EINVAL  out or fn is NULL, or an option is not valid: the detail names it;
    -EFAULT  size is 0 and arg is neither NULL nor in the heap, or arg is NULL and
-            size is not 0;
+            size is not 0; in the checking mode, see family.h, also: with
+            PRONG_FORKSERVER arg's bytes hold a pointer to what is the caller's alone;
    -EBADF   a descriptor to pass is not open;
    -EBUSY   PRONG_FORK, not forced, in a process with other threads;
    -EPERM   the caller is a daemon;

@@ -5,7 +5,7 @@
    first lock of any order; nothing is locked inside but the allocator.
    forking  is held by a user's fork() from before until after, for the heap is let into a child
    only in between. */
-#include "family/family.h"
+#include "family/check.h"
 #include <errno.h>
 #include <prong/family.h>
 #include <pthread.h>
@@ -109,9 +109,10 @@ void prongi_forget(void)
 {
 	void (*forgotten)(void);
 
+	prongi_check_forked();
 	prongi_me = NULL;
 	prongi_self.slot = NULL;
-	prongi_self.id = 0;
+	prongi_self.id = prongi_self.fast = 0;
 	pthread_mutex_init(&opening, NULL);
 	pthread_mutex_init(&forking, NULL);
 	forgotten = atomic_load_explicit(&prongi_on_forget, memory_order_relaxed);
@@ -257,6 +258,13 @@ static int server(bool alone)
 	return prongi_server_open();
 }
 
+static int check_if_asked(const prong_family_opts *opts)
+{
+	if (prongi_checking || !(prongi_check_always || (opts && opts->check)))
+		return 0;
+	return prongi_check_begin() ? prongi_fail(-ENOMEM, "open: no memory to check with") : 0;
+}
+
 static int open_locked(const prong_family_opts *opts)
 {
 	bool alone = prongi_os_threads() == 1;
@@ -264,6 +272,8 @@ static int open_locked(const prong_family_opts *opts)
 
 	if (r == 0 && !prongi_heap)
 		r = map(opts);
+	if (r == 0)
+		r = check_if_asked(opts);
 	if (r)
 		return r;
 	if (opts)

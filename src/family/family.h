@@ -26,6 +26,7 @@ extern struct prong_process *prongi_me;
 struct prongi_self {
 	struct prongi_slot *slot;
 	uint64_t id;
+	uint64_t fast; /* id, but 0 in the checking mode: each call goes the slow way */
 };
 extern _Thread_local struct prongi_self prongi_self __attribute__((tls_model("initial-exec")));
 

@@ -10,7 +10,7 @@
    children.
 
    Also here, since it is the same agreement seen from the other side: opening and closing. */
-#include "family/family.h"
+#include "family/check.h"
 #include <errno.h>
 #include <signal.h>
 #include <unistd.h>
@@ -303,8 +303,10 @@ static int fork_guard(int up)
 
 	reap_guard(false); /* the last one, if it was killed */
 	pid = prongi_os_fork_quiet();
-	if (pid == 0)
+	if (pid == 0) {
+		prongi_check_forked();
 		prongi_guard(0, up);
+	}
 	if (pid < 0)
 		return pid;
 	forked.parent = prongi_os_pid();

@@ -7,6 +7,7 @@
    In a plain call the size word is written before a block leaves its chain, and after it has come
    there: so it is in the chain or the caller's, and its mark is wrong only while it is first. */
 #include "family/heap.h"
+#include "family/check.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 
 #define H PRONGI_H
 
+#define CALLER __builtin_return_address(0)
 #define MOST  ((size_t)1 << 46)
 #define NONE  PRONGI_CLASSES
 
@@ -243,16 +245,20 @@ static void *allocate(prongi_word *where, size_t size, bool zero)
 	return prongi_body(b);
 }
 
-/* In a section: free what *where names, and commit. */
-static void release(prongi_word *where, void *p, const char *what)
+/* In a section: free what *where names, and commit.  0; in the checking mode also -EBUSY. */
+static int release(prongi_word *where, void *p, const char *what, const void *caller)
 {
 	block *b = prongi_block_of(p, what);
 
+	if (prongi_checking &&
+	    prongi_check_free(p, prongi_block_size(b) - PRONGI_HEAD, what, caller))
+		return -EBUSY;
 	prongi_blocks_count(-(int64_t)prongi_block_size(b), -1);
 	prongi_block_give(b);
 	if (where)
 		prongi_set(where, 0);
 	prongi_blocks_commit();
+	return 0;
 }
 
 /* In a section: give b whole bytes where it is.  0, -EBUSY, -ENOMEM. */
@@ -297,8 +303,7 @@ static void *resize(prongi_word *where, void *p, size_t size, const char *what)
 
 /* --- both ways ------------------------------------------------------------------------------ */
 
-/* Allocate, when the short way was not possible. */
-static void *alloc_slow(prongi_word *where, size_t size, bool zero)
+static void *alloc_somewhere(prongi_word *where, size_t size, bool zero)
 {
 	struct prongi_slot *me = prongi_self.slot;
 	bool tried = false;
@@ -325,22 +330,36 @@ static void *alloc_slow(prongi_word *where, size_t size, bool zero)
 	return p;
 }
 
-static void free_slow(prongi_word *where, void *p, const char *what)
+/* Allocate, when the short way was not possible. */
+static void *alloc_slow(prongi_word *where, size_t size, bool zero)
 {
+	void *p = alloc_somewhere(where, size, zero);
+
+	if (p && prongi_checking)
+		prongi_check_alloc(p, size);
+	return p;
+}
+
+static int free_slow(prongi_word *where, void *p, const char *what, const void *caller)
+{
+	int r;
 	struct prongi_slot *me = prongi_self.slot;
 	unsigned class = class_of_block(block_of(p));
 
 	if (class != NONE) {
+		if (prongi_checking && prongi_check_free(p, prongi_class_body[class], what, caller))
+			return -EBUSY;
 		prongi_cache_room(me, class);
 		if (where)
 			push_at(me, class, block_of(p), where);
 		else
 			push(me, class, block_of(p));
-		return;
+		return 0;
 	}
 	prongi_begin(&H->lock);
-	release(where, p, what);
+	r = release(where, p, what, caller);
 	prongi_end(&H->lock);
+	return r;
 }
 
 /* Give a cached size another one in another class, with what was asked for and zeros. */
@@ -440,7 +459,8 @@ int prong_alloc_to(void **where, size_t size)
 	unsigned class;
 	block *b;
 
-	if (!me || size - 1 >= PRONGI_CACHED_MOST || !place(where) || prongi_load(word))
+	if (!prongi_self.fast || size - 1 >= PRONGI_CACHED_MOST || !place(where) ||
+	    prongi_load(word))
 		return prongi_alloc_to(where, size, true);
 	class = prongi_class_of(size);
 	b = mark_first(me, class, size);
@@ -451,17 +471,12 @@ int prong_alloc_to(void **where, size_t size)
 	return 0;
 }
 
-static int free_at_slow(void **where)
+static int free_at_slow(void **where, const void *caller)
 {
 	int r = start(where, "free_at");
-	uint64_t at;
+	void *p = r ? NULL : (void *)(uintptr_t)prongi_load((prongi_word *)where);
 
-	if (r)
-		return r;
-	at = prongi_load((prongi_word *)where);
-	if (at)
-		free_slow((prongi_word *)where, (void *)(uintptr_t)at, "free_at");
-	return 0;
+	return p ? free_slow((prongi_word *)where, p, "free_at", caller) : r;
 }
 
 int prong_free_at(void **where)
@@ -470,12 +485,12 @@ int prong_free_at(void **where)
 	unsigned class;
 	block *b;
 
-	if (!me || !place(where))
-		return free_at_slow(where);
+	if (!prongi_self.fast || !place(where))
+		return free_at_slow(where, CALLER);
 	b = block_of((void *)(uintptr_t)prongi_load((prongi_word *)where));
 	class = class_of_block(b);
 	if (class == NONE || !has_room(me, class))
-		return free_at_slow(where);
+		return free_at_slow(where, CALLER);
 	push_at(me, class, b, (prongi_word *)where);
 	return 0;
 }
@@ -513,7 +528,7 @@ void *prong_alloc(size_t size)
 {
 	struct prongi_slot *me = prongi_self.slot;
 
-	if (me && size - 1 < PRONGI_CACHED_MOST) {
+	if (prongi_self.fast && size - 1 < PRONGI_CACHED_MOST) {
 		void *p = pop(me, prongi_class_of(size), size);
 
 		if (p)
@@ -531,7 +546,7 @@ void *prong_calloc(size_t n, size_t size)
 		return NULL;
 	}
 	n *= size;
-	if (me && n - 1 < PRONGI_CACHED_MOST) {
+	if (prongi_self.fast && n - 1 < PRONGI_CACHED_MOST) {
 		void *p = pop(me, prongi_class_of(n), n);
 
 		if (p)
@@ -562,7 +577,7 @@ void prong_free(void *p)
 
 	if (!p)
 		return;
-	if (me) {
+	if (prongi_self.fast) {
 		unsigned class = class_of_block(block_of(p));
 
 		if (class != NONE && has_room(me, class)) {
@@ -572,7 +587,7 @@ void prong_free(void *p)
 	}
 	if (prongi_enter() || !place(p))
 		prongi_heap_misuse("free", p);
-	free_slow(NULL, p, "free");
+	free_slow(NULL, p, "free", CALLER);
 }
 
 bool prong_shared(const void *p, size_t size)

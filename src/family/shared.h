@@ -301,6 +301,18 @@ struct prongi_server {
 	char cwd[4096];		   /* "": unknown */
 };
 
+/* --- the checking mode ---------------------------------------------------------------------- */
+
+#define PRONGI_CHECKED 1024
+
+/* An object that was used, see check.c: a hint.  By anybody, without a lock. */
+struct prongi_checked {
+	prongi_word at;	   /* its address; 0: an empty entry */
+	prongi_word user;  /* ref of the process that used it, or has freed it */
+	prongi_word since; /* when that first used it */
+	prongi_word flags; /* check.c's */
+};
+
 /* --- the heap's head ----------------------------------------------------------------------- */
 
 #define PRONGI_MAGIC 0x676e6f7270u /* "prong" */
@@ -347,6 +359,8 @@ struct prongi_family {
 	} locks[PRONGI_LOCKS];		 /* of objects that come and go: a journal may name a lock
 					    long after */
 	_Alignas(4096) struct prong_process process[PRONGI_PROCESSES];
+	/* Only with the checking mode on is memory behind it. */
+	_Alignas(4096) struct prongi_checked checked[PRONGI_CHECKED];
 	/* Some processors find cache lines by a hash of the address: with slot[0] and the first
 	   block at the start of a page each, the journal and the lock of many a program's first
 	   mutex evicted each other, at 10 to 30 ns for 5. */

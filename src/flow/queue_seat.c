@@ -6,6 +6,7 @@
    reserved, which the next owner drops.  So repair never needs the list of free blocks.
 
    Not here: repair itself, see queue_repair.c. */
+#include "family/check.h"
 #include "flow/queue.h"
 #include <errno.h>
 
@@ -221,11 +222,13 @@ int prongi_sit_slow(struct prong_queue *q, struct prongi_caller *me)
 	uint64_t id;
 	int r;
 
-	if (!prongi_queue_is(q))
-		return prongi_fail(-EINVAL, "queue: %p is not a queue", (void *)q);
 	r = prongi_enter();
+	if (r == 0 && prongi_inside(q))
+		r = prongi_check_use(q, "queue_put, queue_get or the like");
 	if (r)
 		return r;
+	if (!prongi_queue_is(q))
+		return prongi_fail(-EINVAL, "queue: %p is not a queue", (void *)q);
 	id = atomic_load_explicit(&q->id, memory_order_relaxed);
 	r = enter_in_slot(q, id);
 	if (r < 0)

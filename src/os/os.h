@@ -223,6 +223,22 @@ int prongi_os_send_fds(const unsigned char address[16], int server, uint64_t wor
    ours.  *pid is the sender. */
 int prongi_os_receive_fds(int listener, uint64_t *word, int *fds, int *pid);
 
+/* --- for the checking mode (linux_check.c) -------------------------------------------------- */
+
+/* True when the address is that of a variable of the program or of a library. */
+bool prongi_os_is_variable(const void *address);
+
+/* True when one of the words is an address in memory that is this process's alone and writable;
+   then store which and, in text, what kind of memory. */
+bool prongi_os_find_private(const uint64_t *words, size_t count, size_t *which, char *text,
+			    size_t n);
+
+/* Name the place of an instruction in a way that a debugger takes: "file+0x12". */
+void prongi_os_describe(const void *code, char *text, size_t n);
+
+/* The calling thread's name, as the system's tools show it. */
+void prongi_os_thread_name(char *text, size_t n);
+
 /* --- the guard's eyes (linux_watch.c) ------------------------------------------------------ */
 
 #define PRONGI_WATCHED 16385 /* every process that a family can have, and its server */

@@ -7,6 +7,7 @@
       a bit is set and the doorbell rung: when there is no ready child; a parcel of descriptors
       is sent: when files must travel. */
 #include "run/process.h"
+#include "family/check.h"
 #include <errno.h>
 #include <prong/family.h>
 #include <pthread.h>
@@ -281,6 +282,8 @@ int prong_process_start(prong_process **out, prong_fn *fn, const void *arg, size
 	r = prongi_enter();
 	if (r == 0)
 		r = prongi_start_check(&s);
+	if (r == 0 && s.opts->method == PRONG_FORKSERVER) /* a copy has the caller's memory */
+		r = prongi_check_argument(arg, size, "process_start", __builtin_return_address(0));
 	if (r)
 		return r;
 	if (atomic_load_explicit(&prongi_me->state, memory_order_relaxed) & PRONGI_DAEMON)

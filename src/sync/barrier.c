@@ -8,6 +8,7 @@
    While all have come and the last runs the action, come is n: who comes then waits for the next
    round.  bar and bar_phase, in the slot, say which round a thread belongs to: if it dies in that
    round, the repairer breaks it, and wakes all whether or not it does. */
+#include "family/check.h"
 #include "sync/word.h"
 #include <errno.h>
 #include <prong/barrier.h>
@@ -199,6 +200,8 @@ int prong_barrier_wait(prong_barrier *b, uint32_t *index, prong_fn *action, void
 	if (wrong(b))
 		return prongi_fail(-EINVAL, "barrier_wait: not a barrier for 1 to %d", MOST);
 	r = prongi_enter();
+	if (r == 0)
+		r = prongi_check_use(b, "barrier_wait");
 	if (r)
 		return r;
 	if (atomic_load_explicit(&prongi_self.slot->bar, memory_order_relaxed))

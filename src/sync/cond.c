@@ -5,6 +5,7 @@
    again: at wait_obj, for the wake that chose it may die with it, even while it waits for the
    mutex; and at wait_lock, for the mutex's owner may die without having waked it. */
 #include "sync/mutex.h"
+#include "family/check.h"
 #include "sync/word.h"
 #include <errno.h>
 #include <prong/cond.h>
@@ -87,6 +88,9 @@ int prong_cond_wait(prong_cond *c, prong_mutex *m, prong_time deadline)
 		return prongi_fail(-EINVAL, "cond_wait: not the address of a mutex");
 	if (!prong_mutex_held(m))
 		return prongi_fail(-EPERM, "cond_wait: the caller does not own the mutex");
+	r = prongi_check_use(c, "cond_wait");
+	if (r)
+		return r;
 	announce(c, m);
 	mine = come(word_of(c));
 	depth = prongi_mutex_give_up(m);
@@ -111,6 +115,9 @@ static int wake(prong_cond *c, uint64_t drop, void (*call)(prongi_word *word, ui
 
 	if (wrong(c))
 		return -EINVAL;
+	r = prongi_check_use(c, "cond_signal or cond_broadcast");
+	if (r)
+		return r;
 	word = word_of(c);
 	if (!(atomic_load_explicit(word, memory_order_relaxed) & PRONGI_ASLEEP))
 		return 0;

@@ -1,5 +1,6 @@
 /* The event: one word whose high half says whether it is set.  Setting it gives the word a turn, so
    one who waited passes even if it has been cleared again. */
+#include "family/check.h"
 #include "sync/word.h"
 #include <errno.h>
 #include <prong/event.h>
@@ -39,7 +40,9 @@ int prong_event_set(prong_event *e)
 
 	if (wrong(e))
 		return -EINVAL;
-	r = prongi_promise(&promise, word_of(e));
+	r = prongi_check_use(e, "event_set");
+	if (r == 0)
+		r = prongi_promise(&promise, word_of(e));
 	if (r)
 		return r;
 	set(word_of(e));
@@ -94,6 +97,9 @@ int prong_event_wait(prong_event *e, prong_time deadline)
 
 	if (wrong(e))
 		return prongi_fail(-EINVAL, "event_wait: not the address of an event");
+	r = prongi_check_use(e, "event_wait");
+	if (r)
+		return r;
 	/* acquire: as in prong_event_is_set(). */
 	first = atomic_load_explicit(word_of(e), memory_order_acquire);
 	if (first & SET)

@@ -6,9 +6,11 @@
    mode_    0, or 1: recursive.  Read-only.
    depth_   how often more than once.  By the owner.
    What protects what: nothing but the word itself.  A wait is announced in the slot, lock.c. */
-#include "family/family.h"
+#include "family/check.h"
 #include <errno.h>
 #include "sync/mutex.h"
+
+#define CALLER __builtin_return_address(0)
 
 _Static_assert(sizeof(prong_mutex) == 16, "a mutex is two words");
 
@@ -17,13 +19,18 @@ static prongi_word *word_of(const prong_mutex *m)
 	return (prongi_word *)(uintptr_t)&m->word_;
 }
 
-static int check(const prong_mutex *m, const char *what)
+static int check(const prong_mutex *m, const char *what, const void *caller)
 {
+	int r;
+
 	if (!m || (uintptr_t)m % sizeof(uint64_t))
 		return prongi_fail(-EINVAL, "%s: not the address of a mutex", what);
-	if (m->mode_ > 1)
-		return prongi_fail(-EINVAL, "%s: not a mutex, or overwritten", what);
-	return prongi_enter();
+	r = prongi_enter();
+	if (r == 0 && prongi_checking)
+		r = prongi_check_object(m, true, what, caller);
+	if (r == 0 && m->mode_ > 1)
+		r = prongi_fail(-EINVAL, "%s: not a mutex, or overwritten", what);
+	return r;
 }
 
 static bool mine(const prong_mutex *m)
@@ -46,9 +53,9 @@ static int again(prong_mutex *m)
 	return 0;
 }
 
-static int lock_slow(prong_mutex *m, prong_time deadline)
+static int lock_slow(prong_mutex *m, prong_time deadline, const void *caller)
 {
-	int r = check(m, "mutex_lock");
+	int r = check(m, "mutex_lock", caller);
 
 	if (r)
 		return r;
@@ -67,19 +74,19 @@ static int undo(prong_mutex *m)
 {
 	/* release: pairs with the acquire of the next owner. */
 	atomic_exchange_explicit(word_of(m), 0, memory_order_release);
-	return check(m, "mutex_lock");
+	return prongi_fail(-EINVAL, "mutex_lock: not a mutex, or overwritten");
 }
 
 int prong_mutex_lock(prong_mutex *m, prong_time deadline)
 {
-	uint64_t free = 0;
+	uint64_t free = 0, id = prongi_self.fast;
 
-	if (!m || !prongi_self.id || (uintptr_t)m % sizeof(uint64_t))
-		return lock_slow(m, deadline);
+	if (!m || !id || (uintptr_t)m % sizeof(uint64_t))
+		return lock_slow(m, deadline, CALLER);
 	/* acquire: pairs with the release in prong_mutex_unlock(). */
-	if (!atomic_compare_exchange_strong_explicit(word_of(m), &free, prongi_self.id,
-						     memory_order_acquire, memory_order_relaxed))
-		return lock_slow(m, deadline);
+	if (!atomic_compare_exchange_strong_explicit(word_of(m), &free, id, memory_order_acquire,
+						     memory_order_relaxed))
+		return lock_slow(m, deadline, CALLER);
 	return m->mode_ <= 1 ? 0 : undo(m);
 }
 
@@ -94,9 +101,9 @@ static void promise_wake(const prong_mutex *m)
 }
 
 /* It is wanted, marked, held more than once, or not the caller's. */
-static int unlock_slow(prong_mutex *m)
+static int unlock_slow(prong_mutex *m, const void *caller)
 {
-	int r = check(m, "mutex_unlock");
+	int r = check(m, "mutex_unlock", caller);
 	uint64_t v;
 
 	if (r)
@@ -119,21 +126,21 @@ static int unlock_slow(prong_mutex *m)
 
 int prong_mutex_unlock(prong_mutex *m)
 {
-	uint64_t id = prongi_self.id;
+	uint64_t id = prongi_self.fast;
 
 	if (!m || !id || (uintptr_t)m % sizeof(uint64_t))
-		return unlock_slow(m);
+		return unlock_slow(m, CALLER);
 	promise_wake(m);
 	/* release: pairs with the acquire of the next owner. */
 	if (atomic_compare_exchange_strong_explicit(word_of(m), &id, 0, memory_order_release,
 						    memory_order_relaxed))
 		return 0;
-	return unlock_slow(m);
+	return unlock_slow(m, CALLER);
 }
 
 int prong_mutex_consistent(prong_mutex *m)
 {
-	int r = check(m, "mutex_consistent");
+	int r = check(m, "mutex_consistent", CALLER);
 
 	if (r)
 		return r;

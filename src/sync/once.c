@@ -1,5 +1,6 @@
 /* Once: an owner word, held while the function runs, and a flag that it has.  A dead owner's word
    is taken like a mutex's; as long as the flag is not set, it has not happened. */
+#include "family/check.h"
 #include "sync/word.h"
 #include <errno.h>
 #include <prong/once.h>
@@ -46,6 +47,8 @@ static int run_slow(prong_once *o, prong_fn *fn, void *arg, prong_time deadline)
 	if (wrong(o) || !fn)
 		return prongi_fail(-EINVAL, "once_run: not a prong_once, or no function");
 	r = prongi_enter();
+	if (r == 0)
+		r = prongi_check_use(o, "once_run");
 	if (r)
 		return r;
 	if (prongi_owner(atomic_load_explicit(word_of(o), memory_order_relaxed)) == prongi_self.id)

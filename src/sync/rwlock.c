@@ -12,6 +12,7 @@
    seen is for writers where nobody reads: a reader sets it once it has given the name.  A writer
    clears it before it looks at the names, so a reader that found it set is found by its name.  When
    a writer gives up, or dies, readers may be left unseen: it sets seen again, or DIED says it. */
+#include "family/check.h"
 #include "sync/word.h"
 #include <errno.h>
 #include <prong/rwlock.h>
@@ -40,9 +41,12 @@ static bool wrong(const prong_rwlock *l)
 
 static int check(const prong_rwlock *l, const char *what)
 {
+	int r;
+
 	if (wrong(l))
 		return prongi_fail(-EINVAL, "%s: not an rwlock", what);
-	return prongi_enter();
+	r = prongi_enter();
+	return r ? r : prongi_check_use(l, what);
 }
 
 static bool mine(const prong_rwlock *l)
@@ -169,7 +173,7 @@ static int read_slow(prong_rwlock *l, prong_time deadline)
 
 int prong_rwlock_read(prong_rwlock *l, prong_time deadline)
 {
-	if (wrong(l) || !prongi_self.slot || prongi_self.slot->reading)
+	if (wrong(l) || !prongi_self.fast || prongi_self.slot->reading)
 		return read_slow(l, deadline);
 	if (name(l, 0) == 0) {
 		keep(0);
@@ -286,7 +290,7 @@ int prong_rwlock_write(prong_rwlock *l, prong_time deadline)
 {
 	uint64_t free = 0;
 
-	if (wrong(l) || !prongi_self.slot || prongi_self.slot->reading)
+	if (wrong(l) || !prongi_self.fast || prongi_self.slot->reading)
 		return write_slow(l, deadline);
 	/* seq_cst: pairs with name(); and acquire, with the release of the last writer. */
 	if (!atomic_compare_exchange_strong_explicit(word_of(l), &free, prongi_self.id,

@@ -1,5 +1,6 @@
 /* The semaphore: one word whose high half is the number of tokens.  A token has no owner, so nobody
    needs to know whether a killed thread had just taken or put one. */
+#include "family/check.h"
 #include "sync/word.h"
 #include <errno.h>
 #include <prong/sem.h>
@@ -80,7 +81,9 @@ static int wait_slow(prong_sem *s, prong_time deadline)
 
 int prong_sem_wait(prong_sem *s, prong_time deadline)
 {
-	return !wrong(s) && take(word_of(s)) ? 0 : wait_slow(s, deadline);
+	int r = wrong(s) ? 0 : prongi_check_use(s, "sem_wait");
+
+	return r ? r : !wrong(s) && take(word_of(s)) ? 0 : wait_slow(s, deadline);
 }
 
 /* --- post ------------------------------------------------------------------------------- */
@@ -108,8 +111,9 @@ int prong_sem_post(prong_sem *s, uint32_t n)
 
 	if (wrong(s))
 		return -EINVAL;
-	if (n == 0)
-		return 0;
+	r = prongi_check_use(s, "sem_post");
+	if (r || n == 0)
+		return r;
 	r = prongi_promise(&promise, word_of(s));
 	if (r)
 		return r;

@@ -11,7 +11,7 @@ static void repair(void)
 
 static void no_slot(void)
 {
-	prongi_self = (struct prongi_self){ NULL, 0 };
+	prongi_self = (struct prongi_self){ NULL, 0, 0 };
 }
 
 static void claim(void)

@@ -23,7 +23,7 @@ static void *shared_page(size_t size)
 static void claim_slots(void)
 {
 	for (int i = 0; i < ACTORS; i++) {
-		prongi_self = (struct prongi_self){ NULL, 0 };
+		prongi_self = (struct prongi_self){ NULL, 0, 0 };
 		if (prongi_slot_claim((uint32_t)i + 1))
 			die("no slot for actor %d", i);
 		self_of[i] = prongi_self;
@@ -64,7 +64,7 @@ void world_open(void)
 
 void world_become(int actor)
 {
-	prongi_self = actor < 0 ? (struct prongi_self){ NULL, 0 } : self_of[actor];
+	prongi_self = actor < 0 ? (struct prongi_self){ NULL, 0, 0 } : self_of[actor];
 	prongi_me = &prongi_heap->process[actor + 1];
 }
 

@@ -91,7 +91,7 @@ static int in_open_with_bad_options(const char *arg)
 	int r;
 
 	(void)arg;
-	for (int i = 0; i < 6; i++) {
+	for (size_t i = 0; i < sizeof opts.reserved_ / sizeof *opts.reserved_; i++) {
 		opts.reserved_[i] = 1;
 		CHECK_EQ(prong_open(&opts), -EINVAL);
 		CHECK(prong_error_detail()[0]);
