@@ -6,6 +6,7 @@
 #   make bench [CASE=...]    measure, into build/bench.tsv
 #   make kill [OP=...]       kill at every instruction, the whole matrix   [CC=] [OPT=]
 #             [ALL=1]        with both compilers at -O0, -O2 and -O3
+#   make model [NAME=...]    search the states of the models, see doc/model.md
 #   make install [DESTDIR=...] [PREFIX=/usr/local]
 #   make clean
 #
@@ -50,6 +51,9 @@ kill: setup
 	@tools/kill.sh $(OP)
 endif
 
+model:
+	@tools/model.sh $(NAME)
+
 install: build
 	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
 	@test -n "$(DESTDIR)" || ldconfig 2>/dev/null || true # so that programs find it at once
@@ -57,5 +61,5 @@ install: build
 clean:
 	@rm -rf build
 
-.PHONY: all build setup demo check bench kill install clean
+.PHONY: all build setup demo check bench kill model install clean
 .NOTPARALLEL:

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Install the packages of packages.txt that are missing; say nothing when none is.
-# It touches no file of this checkout, and removes nothing.
+# setup.sh [LIST]: install the packages of LIST, else of packages.txt, that are missing; say nothing
+# when none is.  It touches no file of this checkout, and removes nothing.
 set -eu
 
+list=$(realpath "${1:-$(dirname "$0")/packages.txt}")
 cd "$(dirname "$0")"
-packages=$(sed 's/#.*//' packages.txt)
+packages=$(sed 's/#.*//' "$list")
 
 say() {
 	echo "setup: $*" >&2
@@ -15,7 +16,7 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
 	for program in "${CC:-gcc}" g++ nm meson ninja pkg-config; do
 		command -v "$program" >/dev/null && continue
 		say "this is not Debian, and there is no '$program' here." \
-			"Install what tools/packages.txt lists, under your system's names."
+			"Install what $list lists, under your system's names."
 		exit 1
 	done
 	exit 0
