@@ -194,12 +194,140 @@ static void pointers_change_with_their_blocks(void **state)
 	prong_free(p);
 }
 
+/* --- the other nouns -------------------------------------------------------------------------- */
+
+struct nouns {
+	prong_sem sem;
+	prong_rwlock lock;
+	prong_mutex m;
+	prong_cond cond;
+	long count, a, b; /* plain */
+	int turn;
+	atomic_int number;
+};
+
+/* The semaphore as a lock. */
+static int count_with_sem(void *arg)
+{
+	struct nouns *n = arg;
+
+	for (int i = 0, r = rounds() / 4; i < r; i++) {
+		CHECK_OK(prong_sem_wait(&n->sem, soon()));
+		n->count++;
+		CHECK_OK(prong_sem_post(&n->sem, 1));
+	}
+	return 0;
+}
+
+static void a_semaphore_orders(void **state)
+{
+	struct nouns *n = shared(sizeof *n);
+
+	(void)state;
+	CHECK_OK(prong_sem_post(&n->sem, 1));
+	all_run(count_with_sem, n);
+	CHECK_EQ(n->count, (long)(rounds() / 4) * MEMBERS);
+	prong_free(n);
+}
+
+static int read_and_write(void *arg)
+{
+	struct nouns *n = arg;
+
+	for (int i = 0, r = rounds() / 4; i < r; i++) {
+		if (i % 8 == 0) {
+			CHECK_OK(prong_rwlock_write(&n->lock, soon()));
+			n->a++;
+			n->b++;
+		} else {
+			CHECK_OK(prong_rwlock_read(&n->lock, soon()));
+			CHECK_EQ(n->a, n->b);
+		}
+		CHECK_OK(prong_rwlock_unlock(&n->lock));
+	}
+	return 0;
+}
+
+static void readers_and_writers_are_ordered(void **state)
+{
+	struct nouns *n = shared(sizeof *n);
+
+	(void)state;
+	all_run(read_and_write, n);
+	CHECK_EQ(n->a, n->b);
+	prong_free(n);
+}
+
+/* Each in turn. */
+static int take_turns(void *arg)
+{
+	struct nouns *n = arg;
+	int me = atomic_fetch_add(&n->number, 1);
+
+	CHECK_OK(prong_mutex_lock(&n->m, soon()));
+	for (int i = 0, r = rounds() / 200; i < r; i++) {
+		while (n->turn != me)
+			CHECK_OK(prong_cond_wait(&n->cond, &n->m, soon()));
+		n->turn = (me + 1) % MEMBERS;
+		n->count++;
+		CHECK_OK(prong_cond_broadcast(&n->cond));
+	}
+	CHECK_OK(prong_mutex_unlock(&n->m));
+	return 0;
+}
+
+static void a_condition_orders(void **state)
+{
+	struct nouns *n = shared(sizeof *n);
+
+	(void)state;
+	all_run(take_turns, n);
+	CHECK_EQ(n->count, (long)(rounds() / 200) * MEMBERS);
+	prong_free(n);
+}
+
+/* --- the queue --------------------------------------------------------------------------- */
+
+/* What a message points to is plain memory: the queue alone orders it. */
+static int put_and_get(void *arg)
+{
+	prong_queue *q = *(prong_queue **)arg;
+
+	for (int i = 0, n = rounds() / 8; i < n; i++) {
+		int *mine = prong_alloc(2 * sizeof *mine), *theirs = NULL;
+
+		CHECK(mine != NULL);
+		mine[0] = mine[1] = i;
+		CHECK_OK(prong_queue_put(q, &mine, sizeof mine, soon()));
+		CHECK_OK(prong_queue_get(q, &theirs, sizeof theirs, NULL, soon()));
+		CHECK_EQ(theirs[0], theirs[1]);
+		prong_free(theirs);
+	}
+	return 0;
+}
+
+static void a_message_orders_what_it_points_to(void **state)
+{
+	const prong_queue_opts opts = { .capacity = MEMBERS };
+	prong_queue **q = shared(sizeof *q);
+
+	(void)state;
+	CHECK_OK(prong_queue_new(q, &opts));
+	all_run(put_and_get, q);
+	CHECK_OK(prong_queue_free(*q));
+	prong_free(q);
+}
+
 static const struct CMUnitTest tests[] = {
 	CASE(a_mutex_orders_what_it_protects),
 	CASE(a_deadline_leaves_no_race),
 	CASE(an_owners_end_orders_too),
 	CASE(blocks_change_hands),
 	CASE(pointers_change_with_their_blocks),
+	CASE(a_semaphore_orders),
+	CASE(readers_and_writers_are_ordered),
+	CASE(a_condition_orders),
+	CASE(a_message_orders_what_it_points_to),
 };
 
 TEST_MAIN(tests, TEST_OPENED, NULL)
