@@ -7,6 +7,7 @@
 #   make kill [OP=...]       kill at every instruction, the whole matrix   [CC=] [OPT=]
 #             [ALL=1]        with both compilers at -O0, -O2 and -O3
 #   make model [NAME=...]    search the states of the models, see doc/model.md
+#   make soak [SECONDS=60]   kill producers and consumers of one queue at random
 #   make install [DESTDIR=...] [PREFIX=/usr/local]
 #   make clean
 #
@@ -54,6 +55,10 @@ endif
 model:
 	@tools/model.sh $(NAME)
 
+SECONDS ?= 60
+soak: build
+	@$(BUILD)/test/soak/prong-soak $(SECONDS)
+
 install: build
 	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
 	@test -n "$(DESTDIR)" || ldconfig 2>/dev/null || true # so that programs find it at once
@@ -61,5 +66,5 @@ install: build
 clean:
 	@rm -rf build
 
-.PHONY: all build setup demo check bench kill model install clean
+.PHONY: all build setup demo check bench kill model soak install clean
 .NOTPARALLEL:

@@ -89,7 +89,7 @@ static void give_back(struct prong_queue *q, const struct prongi_caller *dead, u
 		header = prongi_header_returned(header);
 		prongi_header_store(prongi_message_at(q, ref), header);
 	}
-	if (prongi_header_state(header) == PRONGI_BACK)
+	if (prongi_header_state(header) == PRONGI_BACK && !PRONGI_MUTANT(114))
 		prongi_mark(q, ref);
 }
 

@@ -92,7 +92,9 @@ static bool queued_at(uint64_t header, uint64_t seq)
 static uint64_t emptied(uint64_t cur, uint32_t spare)
 {
 	return prongi_cell(prongi_cell_turn(cur) + 1, spare,
-			   prongi_cell_state(cur) == PRONGI_LAST ? PRONGI_MOVED : PRONGI_EMPTY);
+			   prongi_cell_state(cur) == PRONGI_LAST && !PRONGI_MUTANT(113)
+				   ? PRONGI_MOVED
+				   : PRONGI_EMPTY);
 }
 
 /* seq_cst: pairs with prongi_queue_listen(), by the look at nf that follows: the room may be made
@@ -223,7 +225,7 @@ static int try_put(struct prong_queue *q, const struct prongi_caller *me, struct
 	if (p->ahead == 0 && prongi_cell_state(p->cur) == PRONGI_MOVED)
 		go_on(q, &q->put_ring, p->ring);
 	else /* taken by another, who perhaps died before he moved the hint */
-		me->seat->put_at = p->seq + (PRONGI_MUTANT(105) ? 0 : 1);
+		me->seat->put_at = p->seq + 1;
 	return AGAIN;
 }
 
@@ -354,10 +356,6 @@ static bool lease(struct prong_queue *q, const struct prongi_caller *me, uint32_
 
 	out->ref = ref;
 	out->header = to;
-	if (PRONGI_MUTANT(102)) {
-		atomic_store_explicit(&m->header, to, memory_order_release);
-		return true;
-	}
 	/* acq_rel: pairs with prongi_header_store() of who put it, and by the release with
 	   prongi_help(), which then sees our hand. */
 	return atomic_compare_exchange_strong_explicit(&m->header, &from, to, memory_order_acq_rel,
@@ -367,7 +365,8 @@ static bool lease(struct prong_queue *q, const struct prongi_caller *me, uint32_
 /* What is about to be taken, so that repair finds it when it is. */
 static void about_to_hold(struct prongi_seat *s, uint32_t ref)
 {
-	atomic_store_explicit(&s->held[0], ref + 1, memory_order_relaxed);
+	if (!PRONGI_MUTANT(111))
+		atomic_store_explicit(&s->held[0], ref + 1, memory_order_relaxed);
 	prongi_then();
 }
 
@@ -387,8 +386,7 @@ static int take_back(struct prong_queue *q, const struct prongi_caller *me,
 		return prongi_header_load(prongi_message_at(q, low.ref)) == low.header ? -EMSGSIZE
 										       : AGAIN;
 	/* A GET that failed may still be in the hand, and name this very block. */
-	if (!PRONGI_MUTANT(106))
-		prongi_hand_store(me->seat, PRONGI_IDLE, prongi_spare(me->seat), PRONGI_NONE);
+	prongi_hand_store(me->seat, PRONGI_IDLE, prongi_spare(me->seat), PRONGI_NONE);
 	about_to_hold(me->seat, low.ref);
 	out->ring = false;
 	return lease(q, me, low.ref, low.header, out) ? 0 : AGAIN;
@@ -425,7 +423,7 @@ static int take_full(struct prong_queue *q, const struct prongi_caller *me,
 static int take_nothing(struct prong_queue *q, const struct prongi_caller *me,
 			const struct place *p, uint64_t back)
 {
-	if (back_now(q) != back && !PRONGI_MUTANT(107))
+	if (back_now(q) != back)
 		return AGAIN;
 	prongi_hand_store(me->seat, PRONGI_IDLE, prongi_spare(me->seat), PRONGI_NONE);
 	if (prongi_cell_state(p->cur) == PRONGI_SEALED)
@@ -434,8 +432,7 @@ static int take_nothing(struct prong_queue *q, const struct prongi_caller *me,
 	if (!atomic_load_explicit(&q->closed, memory_order_acquire))
 		return PRONGI_NOTHING;
 	/* Who put before this is not stranded, and who is about to will be told. */
-	if (!PRONGI_MUTANT(108) &&
-	    !exchange(p->cell, p->cur,
+	if (!exchange(p->cell, p->cur,
 		      prongi_cell(p->turn, prongi_cell_ref(p->cur), PRONGI_SEALED)))
 		return AGAIN;
 	prongi_queue_tell(&q->ne);

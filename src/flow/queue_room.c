@@ -252,7 +252,8 @@ void prongi_adopt(struct prong_queue *q, const struct prongi_caller *me, uint32_
 	struct prongi_message *m = prongi_message_at(q, ref);
 
 	prongi_drop(q, me->seat);
-	prongi_hand_store(me->seat, PRONGI_ADOPT, PRONGI_NONE, ref);
+	if (!PRONGI_MUTANT(112))
+		prongi_hand_store(me->seat, PRONGI_ADOPT, PRONGI_NONE, ref);
 	prongi_then(); /* the journal says what the commit means */
 	/* seq_cst: pairs with prongi_queue_listen(), by the look at nj that follows. */
 	atomic_store_explicit(&m->header, prongi_header(0, me->who, 0, PRONGI_TAKEN),

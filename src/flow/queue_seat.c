@@ -155,13 +155,21 @@ static void drop_reserved(struct prong_queue *q, const struct prongi_caller *me,
 {
 	uint64_t header = prongi_header_load(prongi_message_at(q, ref));
 
-	if (!prongi_header_is(header, PRONGI_RESERVED, me->who))
+	if (prongi_header_is(header, PRONGI_RESERVED, me->who))
+		prongi_adopt(q, me, ref);
+}
+
+/* The last owner died while it reserved its spare: it is the spare, and no more. */
+static void inherit_spare(struct prong_queue *q, const struct prongi_caller *me)
+{
+	uint32_t ref = prongi_spare(me->seat);
+
+	if (ref == PRONGI_NONE)
 		return;
-	if (prongi_spare(me->seat) == ref) /* it died while it reserved */
+	if (!PRONGI_MUTANT(115))
 		prongi_header_store(prongi_message_at(q, ref),
 				    prongi_header(0, me->who, 0, PRONGI_TAKEN));
-	else
-		prongi_adopt(q, me, ref);
+	prongi_scrub(q, ref);
 }
 
 /* Take over what the last owner left. */
@@ -171,6 +179,7 @@ static void inherit(struct prong_queue *q, const struct prongi_caller *me)
 
 	if (!atomic_load_explicit(&s->hand, memory_order_relaxed)) /* it never had one */
 		prongi_hand_store(s, PRONGI_IDLE, PRONGI_NONE, PRONGI_NONE);
+	inherit_spare(q, me);
 	if (atomic_load_explicit(&s->many, memory_order_relaxed)) {
 		prongi_each_block(q, drop_reserved, me);
 		atomic_store_explicit(&s->many, 0, memory_order_relaxed);
@@ -182,8 +191,6 @@ static void inherit(struct prong_queue *q, const struct prongi_caller *me)
 			drop_reserved(q, me, held - 1);
 		atomic_store_explicit(&s->held[i], 0, memory_order_relaxed);
 	}
-	if (prongi_spare(s) != PRONGI_NONE)
-		prongi_scrub(q, prongi_spare(s));
 	atomic_store_explicit(&s->asleep, 0, memory_order_relaxed);
 }
 

@@ -50,6 +50,7 @@ struct kill_scenario {
 	unsigned (*late)(void);
 	/* All is over: what is wrong?  In a process of its own. */
 	unsigned (*check)(void);
+	bool rare; /* much like others: not in a short run */
 	/* Instead of all that: see family_trial.h. */
 	const struct family_scenario *family;
 };
@@ -142,6 +143,6 @@ void image_restore_changed(const struct image *image, const struct change *chang
 /* --- the rooms ---------------------------------------------------------------------------- */
 
 extern const struct kill_room room_naive, room_glibc, room_robust, room_lock, room_mutex, room_slot,
-	room_heap, room_cache, room_process;
+	room_heap, room_cache, room_process, room_queue;
 
 #endif

@@ -25,7 +25,7 @@ static const char usage[] =
 
 static const struct kill_room *const rooms[] = {
 	&room_naive, &room_glibc, &room_robust, &room_lock, &room_mutex, &room_slot, &room_heap,
-	&room_cache, &room_process
+	&room_cache, &room_process, &room_queue
 };
 
 #define ROOMS (sizeof rooms / sizeof *rooms)
@@ -71,7 +71,8 @@ static void choose(const char *const *ops, const struct mutant *mutant)
 {
 	for (size_t r = 0; r < ROOMS; r++)
 		for (const struct kill_scenario *s = rooms[r]->scenarios; s->name; s++)
-			if (jobs < ROWS && wanted(rooms[r], s, ops))
+			if (jobs < ROWS && wanted(rooms[r], s, ops) &&
+			    !(options.shortly && s->rare && !*ops))
 				job[jobs++] = (struct job){ rooms[r], s, .mutant = mutant };
 }
 
