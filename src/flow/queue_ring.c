@@ -122,7 +122,7 @@ bool prongi_help(struct prong_queue *q, prongi_word *cell, uint64_t cur, uint64_
 
 	if (queued_at(header, seq))
 		return prongi_cell_load(cell) != cur;
-	if (prongi_header_state(header) != PRONGI_LEASED || PRONGI_MUTANT(104))
+	if (prongi_header_state(header) != PRONGI_LEASED)
 		return true;
 	/* acquire: pairs with prongi_hand_store(): its spare is whole. */
 	hand = atomic_load_explicit(&prongi_seat_at(q, prongi_header_who(header))->hand,

@@ -99,8 +99,6 @@ const struct mutant mutants[] = {
 	  { "queue/put-twice", "queue/put-last" } },
 	{ 103, "a get has no journal",
 	  { "queue/get-one", "queue/get-full" } },
-	{ 104, "nobody goes on for another",
-	  { "queue/put-helps", "queue/get-helps" } },
 	{ 109, "repair does not say that something may be back",
 	  { "queue/lease-ack", "queue/lease-abandon" } },
 	{ 110, "repair of a queue wakes nobody",
