@@ -6,6 +6,7 @@
 #   make bench [CASE=...]    measure, into build/bench.tsv
 #   make kill [OP=...]       kill at every instruction, the whole matrix   [CC=] [OPT=]
 #             [ALL=1]        with both compilers at -O0, -O2 and -O3
+#             [PAIRS=1]      two at a time, at every pair of instructions
 #   make model [NAME=...]    search the states of the models, see doc/model.md
 #   make soak [SECONDS=60]   kill producers and consumers of one queue at random
 #   make install [DESTDIR=...] [PREFIX=/usr/local]
@@ -46,10 +47,10 @@ bench: build
 
 ifeq ($(ALL),)
 kill: build
-	@$(BUILD)/test/kill/prong-kill $(OP)
+	@$(BUILD)/test/kill/prong-kill $(if $(PAIRS),--pairs) $(OP)
 else
 kill: setup
-	@tools/kill.sh $(OP)
+	@PAIRS='$(PAIRS)' tools/kill.sh $(OP)
 endif
 
 model:

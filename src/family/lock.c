@@ -24,6 +24,12 @@ void prongi_wake_one(prongi_word *word)
 /* Try to take the free word v, or that of a dead owner.  flags are kept or added. */
 static bool take(prongi_word *word, uint64_t v, uint64_t flags)
 {
+	if (PRONGI_MUTANT(89)) {
+		if (atomic_load_explicit(word, memory_order_relaxed) != v)
+			return false;
+		atomic_store_explicit(word, prongi_self.id | flags, memory_order_relaxed);
+		return true;
+	}
 	/* acquire: pairs with the release in the owner's unlock, or in its repair. */
 	return atomic_compare_exchange_strong_explicit(word, &v, prongi_self.id | flags,
 						       memory_order_acquire,
@@ -237,8 +243,11 @@ void prongi_commit(void)
 void prongi_end(prongi_word *lock)
 {
 	/* release: pairs with take() of the next owner. */
-	uint64_t v = atomic_exchange_explicit(lock, 0, memory_order_release);
+	uint64_t v = PRONGI_MUTANT(90) ? atomic_load_explicit(lock, memory_order_relaxed)
+				       : atomic_exchange_explicit(lock, 0, memory_order_release);
 
+	if (PRONGI_MUTANT(90))
+		atomic_store_explicit(lock, 0, memory_order_release);
 	/* klock still names the lock: it is the journal for the wake that may be owed here. */
 	if (PRONGI_MUTANT(2))
 		atomic_store_explicit(&prongi_self.slot->klock, 0, memory_order_relaxed);

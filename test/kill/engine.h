@@ -8,17 +8,21 @@
 
 #define KILL_DEPTH 3 /* the victim, its repairer, that one's successor */
 #define KILL_NAPS  8
+#define KILL_PEER  1 /* the peer's place among the others: rows that have one leave it free */
+#define LEVEL_PEER (-1)
 
 struct options {
 	bool shortly; /* a sample, for every day */
 	bool all;     /* no sample at all */
+	bool pairs;   /* the whole pair matrix */
 	bool step;    /* reach each point a second time, by single steps, and compare */
 	bool verbose;
 	bool wait;    /* stop where something is stuck, for a debugger */
 	unsigned seed; /* of the sample */
 	size_t share; /* of a sample: points that a row may take */
 	int limit;    /* leave a row after so many bad points; 0: go on */
-	int mutant;   /* what to break in the library */
+	bool mutants; /* break the library; and what is broken now */
+	int mutant;
 };
 extern struct options options;
 
@@ -56,6 +60,7 @@ struct kill_trial {
 	   in each trial.  When false they go on at once, in the middle of the repair. */
 	bool hold;
 	bool by_step;
+	bool peer; /* there is one */
 	struct other other[KILL_OTHERS];
 	unsigned bad;
 	uint64_t awake; /* who was, as a number */
@@ -89,10 +94,38 @@ bool trial_death(struct kill_trial *t, int level, const struct death *death);
 enum crossing { CROSSED, SLEPT, LOST };
 enum crossing trial_cross(struct kill_trial *t, pid_t pid, int level, int nth, bool inside);
 
+/* Start the victim or a repairer, and let it get to the point.  False: it is gone. */
+bool trial_hold(struct kill_trial *t, pid_t *pid, int level, const struct death *death);
+
+/* Start the peer, as other KILL_PEER, and stop it at its marker; let it get to the point. */
+pid_t trial_start_peer(struct kill_trial *t);
+bool trial_hold_peer(struct kill_trial *t, const struct death *death);
+
+/* Start the others that were not placed, and let them go until they sleep or have ended.  Return
+   whether one sleeps. */
+bool trial_others_wait(struct kill_trial *t);
+
+/* Let other i, which was held, go until it sleeps or has ended. */
+void trial_let_go(struct kill_trial *t, int i);
+
+/* The same for the victim of a row in which it is alone; return whether it has ended.  To its end:
+   it need not sleep any more. */
+bool trial_let_victim_go(struct kill_trial *t, pid_t victim, bool to_its_end);
+
+/* Let the victim, held at p, go to its end. */
+void trial_go_on(struct kill_trial *t, pid_t victim, const struct point *p);
+
+/* Do what the server does when the victim has been stopped; repair. */
+void trial_stopped(struct kill_trial *t);
+void trial_repair(struct kill_trial *t);
+
+/* Let all go on, and check.  Return what was wrong. */
+unsigned trial_finish(struct kill_trial *t);
+
 /* A key for the bytes and for who is awake.  Without a system call in between nobody has woken. */
 uint64_t trial_key(struct kill_trial *t, bool crossed);
 
-/* Repair, let all go on, and check.  Return what was wrong. */
+/* Repair, and finish. */
 unsigned trial_end(struct kill_trial *t);
 
 /* End the trial at once. */
@@ -116,6 +149,7 @@ void visits_free(struct visits *v);
 
 struct row {
 	const char *room, *scenario;
+	const char *matrix; /* "", or what else is done than killing one */
 	bool red; /* a control */
 	uint64_t points, bad;
 	uint64_t missed;  /* the victim went another way than in the recording */
@@ -147,6 +181,12 @@ bool sampled(size_t i, size_t n, size_t budget, size_t turn);
 
 /* Run the scenario.  Bad points are described on out. */
 struct row explore(const struct kill_room *room, const struct kill_scenario *s, FILE *out);
+
+/* --- pairs.c ------------------------------------------------------------------------------ */
+
+/* The pair matrix and the stop matrix of the scenario. */
+struct row explore_pairs(const struct kill_room *room, const struct kill_scenario *s, FILE *out);
+struct row explore_stops(const struct kill_room *room, const struct kill_scenario *s, FILE *out);
 
 /* --- symbols.c ---------------------------------------------------------------------------- */
 

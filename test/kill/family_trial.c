@@ -160,7 +160,7 @@ static bool stop_asleep(pid_t pid)
 	return e.rest == TRACE_SYSCALL && rests(pid, TRACE_SYSCALL);
 }
 
-/* Follow the forks of prong_open(): main, a process that is soon gone, guard, server. */
+/* Follow the forks of prong_open(): main, guard, server. */
 static bool stop_at_birth(int generation)
 {
 	pid_t pid = now.main;
@@ -195,9 +195,9 @@ static bool stop_victim(void)
 		now.victim = (pid_t)family_note(FAMILY_MEMBER);
 		return stop_at_marker(now.victim, FAMILY_GATE_MEMBER);
 	case VICTIM_NEW_GUARD:
-		return stop_at_birth(2);
+		return stop_at_birth(1);
 	case VICTIM_NEW_SERVER:
-		return stop_at_birth(3);
+		return stop_at_birth(2);
 	case VICTIM_SERVER:
 		now.victim = s->pid;
 		break;

@@ -51,6 +51,9 @@ struct kill_scenario {
 	/* All is over: what is wrong?  In a process of its own. */
 	unsigned (*check)(void);
 	bool rare; /* much like others: not in a short run */
+	/* What another does at the same time, for the pair matrix; then the row takes part in it.
+	   It may be killed as well, so what it counts it counts as the victim does. */
+	unsigned (*peer)(void);
 	/* Instead of all that: see family_trial.h. */
 	const struct family_scenario *family;
 };
@@ -63,6 +66,11 @@ struct kill_room {
 	void (*become)(int actor);
 	/* Repair after the victim's death; NULL: nobody does.  In a process of its own. */
 	void (*repair)(void);
+	/* What the server does when the victim was stopped.  NULL: no part in the stop matrix. */
+	void (*stopped)(void);
+	/* True while others may have to wait for the victim, who has a lock.  NULL: nobody
+	   knows. */
+	bool (*holds)(void);
 	const struct kill_scenario *scenarios; /* the last has no name */
 	bool red;	   /* a control: each scenario must be found wrong */
 	/* How the room explores its scenarios, when not as explore() does. */

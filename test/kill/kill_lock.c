@@ -24,6 +24,12 @@ static unsigned other(void)
 	return 0;
 }
 
+static unsigned peer(void)
+{
+	counted();
+	return 0;
+}
+
 /* Every other that ran has done one section; so the victim has done the rest. */
 static unsigned check(void)
 {
@@ -213,11 +219,11 @@ static void second_comes_then_repair(struct kill_trial *t, int nth)
 
 static const struct kill_scenario scenarios[] = {
 	{ .name = "section", .setup = one_other, .victim = counted, .other = { other },
-	  .check = check },
+	  .peer = peer, .check = check },
 	{ .name = "section-nothing-changed", .setup = one_other, .victim = nothing,
-	  .other = { other }, .check = check },
+	  .other = { other }, .peer = peer, .check = check },
 	{ .name = "three-sections-two-locks", .setup = one_other, .victim = three,
-	  .other = { other_three }, .check = check_three },
+	  .other = { other_three }, .peer = peer, .check = check_three },
 	{ .name = "section-two-asleep", .setup = two_others, .victim = gated,
 	  .asleep = two_come, .other = { other, other }, .check = check },
 	{ .name = "section-asleep", .setup = one_other, .before = held, .victim = counted,
@@ -241,6 +247,7 @@ static const struct kill_scenario scenarios[] = {
 
 const struct kill_room room_lock = {
 	.name = "lock", .open = world_open, .become = world_become, .repair = world_repair,
+	.stopped = world_stopped, .holds = world_holds,
 	.scenarios = scenarios, .files = "lock.c repair.c prongi_begin prongi_get prongi_set "
 	"prongi_commit prongi_end prongi_lock_slow prongi_wake_one prongi_repair prongi_word_valid",
 };

@@ -65,6 +65,12 @@ static void critical(void)
 	note(leave(&world->mutex));
 }
 
+static unsigned peer(void)
+{
+	critical();
+	return 0;
+}
+
 static void others(uint64_t n)
 {
 	atomic_store(&kill_control->note[0], n);
@@ -244,7 +250,11 @@ static void owner_died_before(void)
 /* The victim does not put right what the dead one left: so the next must be told as well. */
 static void look_away(void)
 {
-	if (prong_mutex_lock(&world->mutex, PRONG_FOREVER) != PRONG_OWNERDEAD)
+	int r = prong_mutex_lock(&world->mutex, PRONG_FOREVER);
+	bool whole = atomic_load(&world->a) + atomic_load(&world->b) == WORLD_TOTAL;
+
+	/* Unless another has recovered it while this one was stopped. */
+	if (r != (whole ? 0 : PRONG_OWNERDEAD))
 		note(KILL_TORN);
 	if (prong_mutex_unlock(&world->mutex))
 		note(KILL_TORN);
@@ -335,7 +345,7 @@ static void misuse(void)
 }
 
 static const struct kill_scenario scenarios[] = {
-	{ .name = "lock-unlock", .setup = late, .victim = critical, .late = other,
+	{ .name = "lock-unlock", .setup = late, .victim = critical, .late = other, .peer = peer,
 	  .check = check },
 	{ .name = "unlock-two-asleep", .setup = two_and_late, .victim = gated,
 	  .asleep = two_come, .other = { other, other }, .late = other, .check = check },
@@ -358,7 +368,7 @@ static const struct kill_scenario scenarios[] = {
 	{ .name = "recursive-two-asleep", .setup = make_recursive, .victim = recursive,
 	  .asleep = two_come, .other = { other, other }, .late = other, .check = check },
 	{ .name = "owner-dead-consistent", .setup = owner_died_before, .victim = critical,
-	  .other = { other }, .late = other, .check = check_with_death },
+	  .other = { other }, .late = other, .peer = peer, .check = check_with_death },
 	{ .name = "owner-dead-unlocked", .setup = owner_died_before, .victim = look_away,
 	  .other = { other }, .late = other, .check = check_with_death },
 	{ .name = "owner-dies-asleep", .setup = late, .before = holder_died,
@@ -371,11 +381,13 @@ static const struct kill_scenario scenarios[] = {
 	{ .name = "two-mutexes-held", .setup = none, .victim = both, .asleep = two_come,
 	  .other = { through_first, through_second }, .late = through_both,
 	  .check = check },
-	{ .name = "misuse", .setup = late, .victim = misuse, .late = other, .check = check },
+	{ .name = "misuse", .setup = late, .victim = misuse, .late = other, .peer = peer,
+	  .check = check },
 	{ .name = NULL }
 };
 
 const struct kill_room room_mutex = {
 	.name = "mutex", .open = world_open, .become = world_become, .repair = world_repair,
+	.stopped = world_stopped, .holds = world_holds,
 	.scenarios = scenarios, .files = "mutex.c prong_mutex_",
 };

@@ -11,11 +11,13 @@
 #include <unistd.h>
 
 static const char usage[] =
-	"usage: prong-kill [--short | --all] [--step] [--mutants] [-v] [-j N] [OPERATION...]\n"
+	"usage: prong-kill [--short | --all | --pairs] [--step] [--mutants] [-v] [-j N] "
+	"[OPERATION...]\n"
 	"  OPERATION  a part of the name of a row, such as mutex/ or heap/free_at; all when there\n"
 	"             is none\n"
 	"  --short    a small sample, for every day\n"
 	"  --all      no sample, where the default takes one of the deaths of repairers\n"
+	"  --pairs    the pair matrix alone, and whole: with --short and else it is sampled\n"
 	"  --step     reach each point by single steps too, and compare\n"
 	"  --mutants  break the library in one place at a time: some row must turn red; only\n"
 	"             those whose numbers stand for OPERATION\n"
@@ -29,7 +31,7 @@ static const struct kill_room *const rooms[] = {
 };
 
 #define ROOMS (sizeof rooms / sizeof *rooms)
-#define ROWS  256
+#define ROWS  512
 
 /* Points of a sample, over all rows; and of each at least. */
 #define SHARES ((size_t)16000)
@@ -37,10 +39,20 @@ static const struct kill_room *const rooms[] = {
 
 #define SKIPPED 77 /* as meson understands it */
 
+/* What is done with a scenario, beside killing one. */
+static const struct matrix {
+	const char *name; /* behind that of the row */
+	struct row (*explore)(const struct kill_room *room, const struct kill_scenario *s,
+			      FILE *out);
+} matrices[] = { { "", explore }, { "+pairs", explore_pairs }, { "+stops", explore_stops } };
+
+#define MATRICES (sizeof matrices / sizeof *matrices)
+
 /* A row under way, in a process of its own: its memory, its heap and its children are apart. */
 struct job {
 	const struct kill_room *room;
 	const struct kill_scenario *s;
+	const struct matrix *matrix;
 	const struct mutant *mutant; /* what is broken; NULL: nothing */
 	pid_t pid;
 	bool done;
@@ -55,25 +67,39 @@ static int jobs, shown, parallel = 2;
 
 /* "mutex-lock" is good enough for "mutex/lock". */
 static bool wanted(const struct kill_room *room, const struct kill_scenario *s,
-		   const char *const *ops)
+		   const struct matrix *matrix, const char *const *ops)
 {
 	char name[80], typed[80];
 
-	snprintf(name, sizeof name, "%s/%s", room->name, s->name);
-	snprintf(typed, sizeof typed, "%s-%s", room->name, s->name);
+	snprintf(name, sizeof name, "%s/%s%s", room->name, s->name, matrix->name);
+	snprintf(typed, sizeof typed, "%s-%s%s", room->name, s->name, matrix->name);
 	for (const char *const *op = ops; *op; op++)
 		if (strstr(name, *op) || strstr(typed, *op))
-			return true;
+			return !options.mutants || !*matrix->name == !strchr(*op, '+');
 	return !*ops;
+}
+
+/* Rows take part in the other matrices by what they declare. */
+static bool possible(const struct kill_room *room, const struct kill_scenario *s,
+		     const struct matrix *matrix)
+{
+	if (options.pairs)
+		return s->peer && matrix->explore == explore_pairs;
+	if (matrix->explore == explore_pairs)
+		return s->peer != NULL;
+	return matrix->explore == explore || room->stopped;
 }
 
 static void choose(const char *const *ops, const struct mutant *mutant)
 {
 	for (size_t r = 0; r < ROOMS; r++)
 		for (const struct kill_scenario *s = rooms[r]->scenarios; s->name; s++)
-			if (jobs < ROWS && wanted(rooms[r], s, ops) &&
-			    !(options.shortly && s->rare && !*ops))
-				job[jobs++] = (struct job){ rooms[r], s, .mutant = mutant };
+			for (size_t m = 0; m < MATRICES; m++)
+				if (jobs < ROWS && possible(rooms[r], s, &matrices[m]) &&
+				    wanted(rooms[r], s, &matrices[m], ops) &&
+				    !(options.shortly && s->rare && !*ops))
+					job[jobs++] = (struct job){ rooms[r], s, &matrices[m],
+								    .mutant = mutant };
 }
 
 /* --- running ------------------------------------------------------------------------------ */
@@ -90,7 +116,7 @@ static _Noreturn void work(struct job *j, struct row *out)
 	if (j->room->open)
 		j->room->open();
 	*out = j->room->explore ? j->room->explore(j->s, j->out)
-				: explore(j->room, j->s, j->out);
+				: j->matrix->explore(j->room, j->s, j->out);
 	fflush(j->out);
 	_exit(0);
 }
@@ -121,7 +147,8 @@ static void show(int i)
 
 static void fell_over(int i, int status)
 {
-	row[i] = (struct row){ .room = job[i].room->name, .scenario = job[i].s->name, .bad = 1 };
+	row[i] = (struct row){ .room = job[i].room->name, .scenario = job[i].s->name,
+			       .matrix = job[i].matrix->name, .bad = 1 };
 	fprintf(job[i].out, "    the harness itself ended with %#x\n", status);
 	fflush(job[i].out);
 }
@@ -279,12 +306,13 @@ static int run_mutants(char *const *numbers)
 
 /* --- the command line --------------------------------------------------------------------- */
 
-static bool parse(int argc, char **argv, bool *with_mutants)
+static bool parse(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "short", no_argument, NULL, 's' },   { "all", no_argument, NULL, 'a' },
 		{ "step", no_argument, NULL, 't' },    { "wait", no_argument, NULL, 'w' },
-		{ "mutants", no_argument, NULL, 'm' }, { NULL, 0, NULL, 0 }
+		{ "mutants", no_argument, NULL, 'm' }, { "pairs", no_argument, NULL, 'p' },
+		{ NULL, 0, NULL, 0 }
 	};
 	int c;
 
@@ -292,9 +320,10 @@ static bool parse(int argc, char **argv, bool *with_mutants)
 		options.shortly |= c == 's';
 		options.all |= c == 'a';
 		options.step |= c == 't';
+		options.pairs |= c == 'p';
 		options.wait |= c == 'w';
 		options.verbose |= c == 'v';
-		*with_mutants |= c == 'm';
+		options.mutants |= c == 'm';
 		if (c == 'j')
 			parallel = atoi(optarg) > 0 ? atoi(optarg) : 1;
 		if (c == '?')
@@ -305,10 +334,8 @@ static bool parse(int argc, char **argv, bool *with_mutants)
 
 int main(int argc, char **argv)
 {
-	bool with_mutants = false;
-
 	options.limit = 25;
-	if (!parse(argc, argv, &with_mutants)) {
+	if (!parse(argc, argv)) {
 		fputs(usage, stderr);
 		return 2;
 	}
@@ -320,7 +347,7 @@ int main(int argc, char **argv)
 	if (row == MAP_FAILED)
 		die("no memory for rows");
 	table_head();
-	if (with_mutants)
+	if (options.mutants)
 		return run_mutants(argv + optind);
 	choose((const char *const *)(argv + optind), NULL);
 	options.share = SHARES / (size_t)(jobs ? jobs : 1);

@@ -113,6 +113,10 @@ const struct mutant mutants[] = {
 	  { "queue/lease-ack", "queue/lease-two" } },
 	{ 115, "who takes a seat over keeps its spare reserved",
 	  { "queue/reserve-three" } },
+	{ 89, "a lock is taken by a look and a store",
+	  { "lock/section+pairs" } },
+	{ 90, "a lock is let go by a look and a store",
+	  { "lock/section+pairs" } },
 	{ 0, NULL, { NULL } }
 };
 

@@ -102,10 +102,14 @@ static bool advance(struct kill_trial *t, pid_t pid, int level, struct trace *ou
 			out->failed = "it crashed";
 		return e.rest == TRACE_TRAP;
 	}
-	switch (trial_cross(t, pid, level, out->naps, false)) {
+	switch (trial_cross(t, pid, level, out->naps, level == LEVEL_PEER)) {
 	case CROSSED:
 		return true;
 	case SLEPT:
+		if (level == LEVEL_PEER) { /* for the victim, which does not move */
+			add_nap(out, visits, p);
+			return false;
+		}
 		if (level)
 			out->failed = "repair slept";
 		return !level && add_nap(out, visits, p);

@@ -11,7 +11,8 @@ void table_row(const struct row *row)
 {
 	char name[80];
 
-	snprintf(name, sizeof name, "%s/%s%s", row->room, row->scenario,
+	snprintf(name, sizeof name, "%s/%s%s%s", row->room, row->scenario,
+		 row->matrix ? row->matrix : "",
 		 row->red ? " (must be red)" : "");
 	printf("%-34s %8llu", name, (unsigned long long)row->points);
 	for (int k = 0; k < KILL_KINDS; k++)

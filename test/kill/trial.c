@@ -124,6 +124,28 @@ static int run_repair(void *arg)
 	return 0;
 }
 
+static int run_stopped(void *arg)
+{
+	struct kill_trial *t = arg;
+
+	t->room->become(-1);
+	t->room->stopped();
+	return 0;
+}
+
+static int run_peer(void *arg)
+{
+	struct kill_trial *t = arg;
+	unsigned bad;
+
+	limit_steps();
+	t->room->become(KILL_PEER + 1);
+	kill_begin();
+	bad = t->s->peer();
+	kill_end();
+	return (int)bad;
+}
+
 static int run_check(void *arg)
 {
 	struct kill_trial *t = arg;
@@ -272,6 +294,8 @@ static void collect(struct kill_trial *t)
 			continue;
 		if (e.rest == TRACE_GONE)
 			over(t, i, e.status);
+		else if (t->peer && i == KILL_PEER)
+			trace_continue(pid, 0); /* it has a marker before it */
 		else
 			trace_detach(pid, e.rest == TRACE_SIGNAL ? WSTOPSIG(e.status) : 0);
 	}
@@ -284,6 +308,7 @@ void trial_begin(struct kill_trial *t, const struct change *changed)
 	for (int i = 0; i < KILL_OTHERS; i++)
 		t->other[i] = (struct other){ 0, false };
 	t->bad = 0;
+	t->peer = false;
 	if (changed)
 		image_restore_changed(t->image, changed);
 	else
@@ -386,6 +411,15 @@ static bool reach(struct kill_trial *t, pid_t pid, int level, const struct death
 	return !p->inside || trial_cross(t, pid, level, p->naps, true) == SLEPT;
 }
 
+bool trial_hold(struct kill_trial *t, pid_t *pid, int level, const struct death *death)
+{
+	*pid = trial_start(t, level);
+	if (reach(t, *pid, level, death))
+		return true;
+	trace_kill(*pid);
+	return false;
+}
+
 bool trial_death(struct kill_trial *t, int level, const struct death *death)
 {
 	pid_t pid = trial_start(t, level);
@@ -403,6 +437,99 @@ bool trial_death(struct kill_trial *t, int level, const struct death *death)
 	return there;
 }
 
+/* --- the held ----------------------------------------------------------------------------- */
+
+pid_t trial_start_peer(struct kill_trial *t)
+{
+	pid_t pid = trace_fork(run_peer, t, true);
+
+	trace_adopt(pid);
+	t->other[KILL_PEER] = (struct other){ pid, false };
+	t->peer = true;
+	return pid;
+}
+
+bool trial_hold_peer(struct kill_trial *t, const struct death *death)
+{
+	return reach(t, trial_start_peer(t), LEVEL_PEER, death);
+}
+
+void trial_let_go(struct kill_trial *t, int i)
+{
+	trace_continue(t->other[i].pid, 0);
+	settle(t, i);
+}
+
+bool trial_others_wait(struct kill_trial *t)
+{
+	bool wait = false;
+
+	start_rest(t, 0, KILL_OTHERS - 1);
+	for (int i = 0; i < KILL_OTHERS - 1; i++) {
+		if (t->other[i].pid && !t->other[i].over)
+			settle(t, i);
+		wait |= t->other[i].pid && !t->other[i].over;
+	}
+	return wait;
+}
+
+/* Through one system call, in which it may be asleep already. */
+static struct trace_event cross_on(struct kill_trial *t, pid_t pid, int *naps, bool asleep)
+{
+	if (!asleep) {
+		struct trace_event e;
+
+		trace_to_syscall(pid);
+		e = trace_wait(pid, kill_patience_ms, true);
+		if (e.rest != TRACE_ASLEEP)
+			return e;
+	}
+	if (t->s->asleep)
+		t->s->asleep(t, *naps);
+	++*naps;
+	return trace_wait(pid, kill_patience_ms, false);
+}
+
+void trial_go_on(struct kill_trial *t, pid_t pid, const struct point *p)
+{
+	int naps = p->naps;
+	struct trace_event e = { TRACE_TRAP, 0 };
+
+	if (p->inside)
+		e = cross_on(t, pid, &naps, true);
+	while (e.rest == TRACE_TRAP || e.rest == TRACE_SYSCALL) {
+		trace_to_syscall(pid);
+		e = trace_wait(pid, kill_patience_ms, false);
+		if (e.rest == TRACE_SYSCALL)
+			e = cross_on(t, pid, &naps, false);
+	}
+	if (e.rest == TRACE_GONE) {
+		t->bad |= verdict(e.status);
+		return;
+	}
+	t->bad |= kill_because(KILL_STUCK, "the victim does not go on");
+	trace_kill(pid);
+}
+
+bool trial_let_victim_go(struct kill_trial *t, pid_t pid, bool to_its_end)
+{
+	struct trace_event e = { TRACE_TRAP, 0 };
+
+	while (e.rest == TRACE_TRAP) {
+		trace_continue(pid, 0);
+		e = trace_wait(pid, kill_patience_ms, !to_its_end);
+	}
+	if (e.rest == TRACE_ASLEEP)
+		return false;
+	if (e.rest == TRACE_GONE) {
+		t->bad |= verdict(e.status);
+		return true;
+	}
+	t->bad |= kill_because(KILL_STUCK, "the victim does not go on");
+	trace_kill(pid);
+	return true;
+}
+
 uint64_t trial_key(struct kill_trial *t, bool crossed)
 {
 	if (crossed) {
@@ -417,10 +544,26 @@ uint64_t trial_key(struct kill_trial *t, bool crossed)
 	return image_key() + t->awake;
 }
 
-unsigned trial_end(struct kill_trial *t)
+void trial_repair(struct kill_trial *t)
 {
 	if (t->room->repair)
 		t->bad |= run(t, run_repair);
+}
+
+void trial_stopped(struct kill_trial *t)
+{
+	if (t->room->stopped)
+		t->bad |= run(t, run_stopped);
+}
+
+unsigned trial_end(struct kill_trial *t)
+{
+	trial_repair(t);
+	return trial_finish(t);
+}
+
+unsigned trial_finish(struct kill_trial *t)
+{
 	open_gates();
 	collect(t);
 	start_rest(t, 0, KILL_OTHERS - 1);

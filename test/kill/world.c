@@ -81,6 +81,23 @@ void world_repair(void)
 	prongi_repair(world_slot(0));
 }
 
+void world_stopped(void)
+{
+	prongi_repair_stopped(world_slot(0));
+}
+
+bool world_holds(void)
+{
+	const prongi_word *locks[] = { &world->lock, &world->lock2, &prongi_heap->heap.lock,
+				       (prongi_word *)&world->mutex.word_,
+				       (prongi_word *)&world->mutex2.word_ };
+
+	for (size_t i = 0; i < sizeof locks / sizeof *locks; i++)
+		if (prongi_owner(*locks[i]) == self_of[0].id)
+			return true;
+	return false;
+}
+
 static int repair_other(void *slot)
 {
 	world_become(-1);

@@ -34,6 +34,12 @@ void world_repair(void);
 /* Repair other i, which is dead, now: as the server does when it notices.  In the harness. */
 void world_repair_other(struct kill_trial *t, int i);
 
+/* Pass the victim's wakes on, as the server does when it was stopped. */
+void world_stopped(void);
+
+/* True while the victim has one of the locks that there are. */
+bool world_holds(void);
+
 struct prongi_slot *world_slot(int actor);
 
 /* What is wrong with the actors' slots and the locks when all is over. */
