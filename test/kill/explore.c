@@ -263,6 +263,22 @@ bool sampled(size_t i, size_t n, size_t budget, size_t turn)
 	return i * budget / n != (i + 1) * budget / n;
 }
 
+size_t points_sampled(const struct trace *trace, size_t budget, size_t turn, size_t **out)
+{
+	size_t *at = calloc(trace->n + 1, sizeof *at), worth = 0, n = 0;
+
+	if (!at)
+		die("no memory for a sample");
+	for (size_t i = 0; i < trace->n; i++)
+		if (point_worth(&trace->point[i]))
+			at[worth++] = i;
+	for (size_t i = 0; i < worth; i++)
+		if (sampled(i, worth, budget, turn))
+			at[n++] = at[i];
+	*out = at;
+	return n;
+}
+
 /* How many points are run beside those that leave something new, which come first. */
 struct plan {
 	size_t fresh;	 /* of those, in each trace */
@@ -330,11 +346,12 @@ static void points(struct explorer *x, size_t node, const struct trace *trace, s
 
 static void loose_points(struct explorer *x, const struct trace *trace, size_t budget)
 {
-	for (size_t i = 0; i < trace->n && !row_enough(&x->row); i++)
-		if (!point_worth(&trace->point[i]) || !sampled(i, trace->n, budget, 0))
-			x->row.sampled++;
-		else
-			point(x, 0, (struct death){ trace, i }, false);
+	size_t *at, n = points_sampled(trace, budget, 0, &at);
+
+	x->row.sampled += trace->n - n;
+	for (size_t i = 0; i < n && !row_enough(&x->row); i++)
+		point(x, 0, (struct death){ trace, at[i] }, false);
+	free(at);
 }
 
 static struct trace *record_from(struct explorer *x, size_t node)

@@ -488,7 +488,7 @@ struct row family_explore(const struct kill_scenario *s, FILE *out)
 {
 	struct row row = { .room = "process", .scenario = s->name, .began = now_ms() };
 	struct trace trace;
-	size_t step;
+	size_t *at, n, step;
 
 	if (options.mutant && !mutant_set(options.mutant))
 		die("this program was built with a library that cannot be broken");
@@ -502,13 +502,12 @@ struct row family_explore(const struct kill_scenario *s, FILE *out)
 		die("%s: the victim does not get to its beginning", s->name);
 	record_family(now.victim, &trace);
 	family_abandon();
-	step = stride(trace.n);
-	for (size_t k = 0, i = 0; k < trace.n; k++, i = (i + step) % trace.n)
-		if (point_worth(&trace.point[i]) && sampled(i, trace.n, budget(), 0) &&
-		    !row_enough(&row))
-			try_point(&row, s, &trace.point[i]);
-		else
-			row.sampled++;
+	n = points_sampled(&trace, budget(), 0, &at);
+	step = stride(n);
+	for (size_t k = 0, i = 0; k < n && !row_enough(&row); k++, i = (i + step) % n)
+		try_point(&row, s, &trace.point[at[i]]);
+	row.sampled = trace.n - row.points;
+	free(at);
 	if (!options.shortly && !options.mutant)
 		fprintf(out, "    of %zu instructions every %.1fth; gone after %lld ms at most\n",
 			trace.n, (double)trace.n / (double)(row.points ? row.points : 1),

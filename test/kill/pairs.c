@@ -152,22 +152,21 @@ static bool record_peer(struct pairs *x, struct trace *out)
 static void peers(struct pairs *x, size_t budget)
 {
 	struct trace trace;
+	size_t *at, n;
 
 	if (!record_peer(x, &trace))
 		return;
-	for (size_t i = 0; i < trace.n && !row_enough(&x->row); i++) {
-		struct death peer = { &trace, i };
+	n = points_sampled(&trace, budget, x->victim.point, &at);
+	x->row.sampled += trace.n - n;
+	for (size_t i = 0; i < n && !row_enough(&x->row); i++) {
+		struct death peer = { &trace, at[i] };
 
-		if (!point_worth(&trace.point[i]) ||
-		    !sampled(i, trace.n, budget, x->victim.point)) {
-			x->row.sampled++;
-			continue;
-		}
 		for (int e = 0; e < ENDINGS; e++)
 			if (options.pairs || options.mutant ||
 			    (size_t)e == (i + x->victim.point) % ENDINGS)
 				try_pair(x, &peer, (enum ending)e);
 	}
+	free(at);
 	trace_free(&trace);
 }
 
@@ -177,21 +176,19 @@ struct row explore_pairs(const struct kill_room *room, const struct kill_scenari
 	size_t budget = whole		  ? SIZE_MAX / 4
 			: options.shortly ? options.share / 4
 					  : 2000;
-	size_t victims = 1;
+	size_t victims = 1, *at, n;
 	struct pairs x;
 
 	begin(&x, room, s, out);
 	x.row.matrix = "+pairs";
 	while (victims * victims < budget && victims < x.trace.n)
 		victims++;
-	for (size_t i = 0; i < x.trace.n && !row_enough(&x.row); i++) {
-		if (!point_worth(&x.trace.point[i]) || !sampled(i, x.trace.n, victims, 0)) {
-			x.row.sampled++;
-			continue;
-		}
-		x.victim = (struct death){ &x.trace, i };
+	n = points_sampled(&x.trace, victims, 0, &at);
+	for (size_t i = 0; i < n && !row_enough(&x.row); i++) {
+		x.victim = (struct death){ &x.trace, at[i] };
 		peers(&x, budget / victims);
 	}
+	free(at);
 	return end(&x);
 }
 
@@ -226,15 +223,16 @@ struct row explore_stops(const struct kill_room *room, const struct kill_scenari
 {
 	size_t budget = options.shortly ? options.share / 10 : options.mutant ? 200 : SIZE_MAX / 4;
 	struct pairs x;
+	size_t *at, n;
 
 	begin(&x, room, s, out);
 	x.row.matrix = "+stops";
-	for (size_t i = 0; i < x.trace.n && !row_enough(&x.row); i++) {
-		x.victim = (struct death){ &x.trace, i };
-		if (point_worth(&x.trace.point[i]) && sampled(i, x.trace.n, budget, 0))
-			try_stop(&x);
-		else
-			x.row.sampled++;
+	n = points_sampled(&x.trace, budget, 0, &at);
+	x.row.sampled += x.trace.n - n;
+	for (size_t i = 0; i < n && !row_enough(&x.row); i++) {
+		x.victim = (struct death){ &x.trace, at[i] };
+		try_stop(&x);
 	}
+	free(at);
 	return end(&x);
 }
