@@ -176,8 +176,8 @@ void row_describe(FILE *out, const char *room, const char *scenario, const struc
 /* In long loops not every turn is worth a death: the first ones, and some. */
 bool point_worth(const struct point *p);
 
-/* Store in out, for the caller to free, about "budget" of the points that are worth a death.  Return
-   how many. */
+/* Store in out, for the caller to free, about "budget" of the points worth a death, and return how
+   many. */
 size_t points_sampled(const struct trace *trace, size_t budget, size_t turn, size_t **out);
 
 /* Whether the i-th of n is one of about "budget" that a sample takes, evenly; turn shifts it. */
