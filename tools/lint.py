@@ -15,7 +15,7 @@ MAX_FILE = 600
 CODE = ("src", "include", "test", "bench", "examples")
 
 # A room may include from itself and from those before it.
-ROOMS = ["os", "family", "sync", "flow", "run"]
+ROOMS = ["os", "family", "sync", "run", "flow"]
 
 LINUX = re.compile(
     r'#include <(linux/|asm/|sys/(syscall|prctl|eventfd|epoll|signalfd|timerfd|pidfd|sendfile|auxv)\.h)'

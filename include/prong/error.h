@@ -37,7 +37,7 @@ enum {
 	PRONG_CRASHED,      /* in a report: a signal killed it, or its server was lost */
 	PRONG_RUNNING,      /* in a report: it has not ended */
 	PRONG_BROKEN,       /* a barrier: somebody gave up */
-	PRONG_CLOSED        /* no more messages go in, and none is left */
+	PRONG_CLOSED        /* nothing more goes in, and nothing is left */
 };
 
 /* Return one line in English for a result of any prong function, or for

@@ -24,5 +24,7 @@
 #include <prong/rwlock.h>
 #include <prong/once.h>
 #include <prong/queue.h>
+#include <prong/conn.h>
+#include <prong/wait.h>
 
 #endif

@@ -244,6 +244,13 @@ uint64_t prongi_process_ref(const struct prong_process *p);
 
 struct prong_process *prongi_process_by_ref(uint64_t ref);
 
+/* True when p can be a handle. */
+bool prongi_process_valid(const struct prong_process *p);
+
+/* True until the process that ref names has ended; be it that it is still repaired.  Then *a, if
+   asked for, is to be slept on until that may have changed. */
+bool prongi_process_lives(uint64_t ref, struct prongi_awaited *a);
+
 /* The record of the process with this number, which may still have to be watched; or NULL. */
 struct prong_process *prongi_process_of(int pid);
 

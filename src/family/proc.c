@@ -63,6 +63,32 @@ struct prong_process *prongi_process_by_ref(uint64_t ref)
 		       : NULL;
 }
 
+bool prongi_process_valid(const struct prong_process *p)
+{
+	uintptr_t at = (uintptr_t)p, base;
+
+	if (!p || !prongi_heap)
+		return false;
+	base = (uintptr_t)prongi_heap->process;
+	return at >= base && (at - base) % sizeof *p == 0 &&
+	       (at - base) / sizeof *p <
+		       atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed) &&
+	       prongi_phase_of(p) != PRONGI_FREE;
+}
+
+bool prongi_process_lives(uint64_t ref, struct prongi_awaited *a)
+{
+	struct prong_process *p = prongi_process_by_ref(ref);
+	uint64_t v = p ? prongi_state(p) : 0;
+	enum prongi_phase phase = prongi_phase(v);
+
+	if (!p || prongi_process_ref(p) != ref || phase < PRONGI_BEING || phase > PRONGI_RUNNING)
+		return false;
+	if (a)
+		*a = (struct prongi_awaited){ prongi_low(&p->state), (uint32_t)v, true };
+	return true;
+}
+
 /* --- claiming ---------------------------------------------------------------------------- */
 
 static struct prong_process *claim_below(uint32_t n, uint64_t flags)

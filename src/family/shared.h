@@ -131,6 +131,9 @@ struct prongi_slot {
 	prongi_word reads[PRONGI_READS]; /* for each rwlock that I read: the word that its writer
 				  sleeps on.  Writers look at it, see rwlock.c; so it pairs with
 				  their owner word */
+	prongi_word spare;     /* a block of the heap that has no other place now.  By alloc_to and
+				  free_at of its thread, and in sections; if that dies, the slot's
+				  next owner frees it */
 	prongi_word count;     /* > 0: the first so many of log[] are committed.  ALONE */
 	struct {
 		prongi_word at, value;
@@ -358,6 +361,10 @@ struct prongi_family {
 		_Alignas(64) prongi_word lock;
 	} locks[PRONGI_LOCKS];		 /* of objects that come and go: a journal may name a lock
 					    long after */
+	struct {
+		prongi_word lock, first; /* see pipe.c */
+		prongi_word cursor;	 /* the pipe that is looked at next; 0: the first */
+	} pipes;
 	_Alignas(4096) struct prong_process process[PRONGI_PROCESSES];
 	/* Only with the checking mode on is memory behind it. */
 	_Alignas(4096) struct prongi_checked checked[PRONGI_CHECKED];

@@ -128,9 +128,11 @@ int prongi_slot_claim(uint32_t process)
 	struct prongi_self self;
 	int r = claim(process, &self);
 
-	if (r == 0)
-		prongi_self = self;
-	return r;
+	if (r)
+		return r;
+	prongi_self = self;
+	prong_free_at((void **)&self.slot->spare); /* what its last owner has left */
+	return 0;
 }
 
 int prongi_slot_borrow(struct prongi_slot **out)

@@ -42,6 +42,13 @@ int prongi_os_tid(void)
 	return (int)syscall(SYS_gettid);
 }
 
+static _Atomic int own_threads;
+
+void prongi_os_threads_own(int n)
+{
+	atomic_store_explicit(&own_threads, n, memory_order_relaxed);
+}
+
 int prongi_os_threads(void)
 {
 	DIR *d = opendir("/proc/self/task");
@@ -52,6 +59,7 @@ int prongi_os_threads(void)
 	for (struct dirent *e; (e = readdir(d));)
 		n += e->d_name[0] != '.';
 	closedir(d);
+	n -= atomic_load_explicit(&own_threads, memory_order_relaxed);
 	return __tsan_init && n > 1 ? n - 1 : n;
 }
 

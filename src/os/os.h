@@ -33,6 +33,15 @@ struct prongi_awaited {
    (Linux: before 5.16, or above 128), it looks at them every few milliseconds. */
 int prongi_os_wait_any(const struct prongi_awaited *a, size_t n, prong_time deadline);
 
+/* poll() until one of the n is ready or the deadline passes, whatever signals arrive.  Return how
+   many are ready; -errno (linux_poll.c). */
+struct pollfd;
+int prongi_os_poll(struct pollfd *fds, size_t n, prong_time deadline);
+
+/* A descriptor that polls readable while it rings. */
+int prongi_os_bell_new(void);
+void prongi_os_bell(int fd, bool rings);
+
 /* Wake up to n waiters of word; return how many there were.  In signal handlers too. */
 int prongi_os_wake(_Atomic uint32_t *word, int n, bool shared);
 
@@ -95,6 +104,9 @@ int prongi_os_tid(void);
 
 /* How many threads this process has; a sanitizer's own are not counted. */
 int prongi_os_threads(void);
+
+/* So many of them, from now on, are prong's own, and not counted either. */
+void prongi_os_threads_own(int n);
 
 /* Fork a child whose end is told to nobody, only to prongi_os_reap_quiet().  Return its pid, 0 in
    the child, -errno.  The child may call fork(), _exit() and what signal handlers may. */

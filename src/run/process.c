@@ -10,20 +10,6 @@ static bool over(uint64_t state)
 	return prongi_phase(state) == PRONGI_ENDED || prongi_phase(state) == PRONGI_REFUSED;
 }
 
-/* True when p can be a handle. */
-static bool valid(const struct prong_process *p)
-{
-	uintptr_t at = (uintptr_t)p, base;
-
-	if (!p || !prongi_heap)
-		return false;
-	base = (uintptr_t)prongi_heap->process;
-	return at >= base && (at - base) % sizeof *p == 0 &&
-	       (at - base) / sizeof *p <
-		       atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed) &&
-	       prongi_phase_of(p) != PRONGI_FREE;
-}
-
 static int invalid(const char *what)
 {
 	return prongi_fail(-EINVAL, "%s: not a process's handle, or freed", what);
@@ -33,7 +19,7 @@ int prong_process_join(prong_process *p, int *code, prong_time deadline)
 {
 	int r;
 
-	if (!valid(p))
+	if (!prongi_process_valid(p))
 		return invalid("process_join");
 	r = prongi_enter();
 	if (r)
@@ -66,7 +52,7 @@ int prong_process_signal(prong_process *p, int sig)
 {
 	struct seen s = { p, 0 };
 
-	if (!valid(p) || sig < 0 || sig > SIGRTMAX)
+	if (!prongi_process_valid(p) || sig < 0 || sig > SIGRTMAX)
 		return -EINVAL; /* no words: this may be a signal handler */
 	s.state = prongi_state(p);
 	if (prongi_phase(s.state) != PRONGI_RUNNING)
@@ -76,7 +62,7 @@ int prong_process_signal(prong_process *p, int sig)
 
 bool prong_process_alive(const prong_process *p)
 {
-	return valid(p) && !over(prongi_state(p));
+	return prongi_process_valid(p) && !over(prongi_state(p));
 }
 
 const char *prong_process_name(const prong_process *p)
@@ -105,7 +91,7 @@ void prong_process_report(const prong_process *p, prong_report *out)
 	memset(out, 0, sizeof *out);
 	if (!p)
 		p = prong_process_self();
-	if (!valid(p))
+	if (!prongi_process_valid(p))
 		return;
 	state = prongi_state(p);
 	out->outcome = outcome_of(p, state);
@@ -128,7 +114,7 @@ int prong_process_fd(const prong_process *p)
 {
 	int fd;
 
-	if (!valid(p))
+	if (!prongi_process_valid(p))
 		return invalid("process_fd");
 	for (;;) {
 		uint64_t state = prongi_state(p);
@@ -186,7 +172,7 @@ size_t prong_process_children(prong_process **out, size_t max)
 
 void prong_process_free(prong_process *p)
 {
-	if (!p || !valid(p) || prongi_enter())
+	if (!p || !prongi_process_valid(p) || prongi_enter())
 		return;
 	prongi_nanny_reap(p);
 	if (over(prongi_state(p)))

@@ -123,6 +123,18 @@ static int await(_Atomic uint32_t *word, prong_time deadline)
 	}
 }
 
+/* What to sleep on until word is set; return how many words: 0 when it is. */
+static size_t arm(_Atomic uint32_t *word, struct prongi_awaited *a)
+{
+	uint32_t seen = UNSET;
+
+	/* acquire: pairs with the release in set(). */
+	atomic_compare_exchange_strong_explicit(word, &seen, AWAITED, memory_order_acquire,
+						memory_order_acquire);
+	*a = (struct prongi_awaited){ word, AWAITED, false };
+	return !is_set(seen);
+}
+
 /* --- in the thread --------------------------------------------------------------------------- */
 
 /* Whoever comes second, the end or prong_thread_free(), frees the memory. */
@@ -427,6 +439,11 @@ int prong_thread_join(prong_thread *t, int *result, prong_time deadline)
 bool prong_thread_alive(const prong_thread *t)
 {
 	return t && here(t) && look(&t->ended) != YES;
+}
+
+size_t prongi_thread_arm(prong_thread *t, struct prongi_awaited *a)
+{
+	return here(t) ? arm(&t->ended, a) : 0;
 }
 
 struct stranger {

@@ -89,6 +89,17 @@ static int wait_asleep(prongi_word *word, uint64_t first, prong_time deadline)
 	return 0;
 }
 
+/* acquire: as in prong_event_is_set(). */
+struct prongi_awaited prongi_event_arm(prong_event *e)
+{
+	prongi_word *word = word_of(e);
+	uint64_t v = atomic_fetch_or_explicit(word, PRONGI_ASLEEP, memory_order_acquire);
+
+	return (struct prongi_awaited){
+		prongi_low(word), (uint32_t)(v | PRONGI_ASLEEP), prongi_inside(word)
+	};
+}
+
 int prong_event_wait(prong_event *e, prong_time deadline)
 {
 	struct prongi_looks looks = { 0, 0 };

@@ -94,6 +94,10 @@ struct prongi_looks {
 /* Pause before the next look.  Return false when it is time to sleep. */
 bool prongi_look_again(struct prongi_looks *looks);
 
+/* For prong_wait(): what to sleep on until e may be set.  Then ask again, then sleep (event.c). */
+struct prong_event;
+struct prongi_awaited prongi_event_arm(struct prong_event *e);
+
 /* 0, or -EINVAL: at is no address of a noun. */
 int prongi_check(const void *at, const char *what);
 

@@ -117,6 +117,14 @@ const struct mutant mutants[] = {
 	  { "lock/section+pairs" } },
 	{ 90, "a lock is let go by a look and a store",
 	  { "lock/section+pairs" } },
+	{ 140, "a move does not say where it owes a wake",
+	  { "conn/send-asleep-thread" } },
+	{ 141, "a large message ceases to be the sender's before it is sent",
+	  { "conn/send-large-thread" } },
+	{ 142, "a large message is taken before the receiver says that it is his",
+	  { "conn/recv-large-thread" } },
+	{ 143, "who follows a dead sender frees what was sent",
+	  { "conn/send-large-thread" } },
 	{ 0, NULL, { NULL } }
 };
 

@@ -1,0 +1,291 @@
+/* Pipes: making them, giving an end away, closing.  What goes through them is in pipe_send.c,
+   pipe_recv.c and pipe_fd.c; how both sides sleep and take turns in pipe_lane.c.
+
+   Who owns an end is one word, the ref of a process record, so that an end is closed at the moment
+   in which its owner is: nobody has to go through a list when a process dies.  Memory is another
+   matter.  The last who closes takes the pipe apart; what is left behind by owners that ended is
+   found by whoever makes the next pipes, two looks for each.
+
+   Lock: the pipes' lock, a kernel lock, protects the list, the owners and who takes what apart.  A
+   decision and its consequence are one section.  Nothing else is held when it is taken. */
+#include "flow/pipe.h"
+#include <errno.h>
+
+#define P	   (&prongi_heap->pipes)
+#define BUFFER	   ((size_t)64 << 10)
+#define BUFFER_MIN ((size_t)1 << 10)
+#define BUFFER_MAX ((size_t)64 << 20)
+#define SWEEP_ALL  10000
+
+static struct prongi_pipe *pipe_at(uint64_t at)
+{
+	return (struct prongi_pipe *)(uintptr_t)at;
+}
+
+static struct prongi_pipe *pipe_of(const struct prong_conn *c)
+{
+	const struct prong_conn *first = c < c->other ? c : c->other;
+
+	return pipe_at((uintptr_t)first - offsetof(struct prongi_pipe, end));
+}
+
+int prongi_conn_check(const struct prong_conn *c, const char *what)
+{
+	int r = prongi_enter();
+
+	if (r)
+		return r;
+	if (!prongi_word_valid((uintptr_t)c) || !prongi_word_valid((uintptr_t)(c + 1)) ||
+	    atomic_load_explicit(&c->kind, memory_order_relaxed) != PRONGI_CONN)
+		return prongi_fail(-EINVAL, "%s: not a connection, or freed", what);
+	return 0;
+}
+
+bool prongi_conn_gone(const struct prong_conn *c, struct prongi_awaited *a)
+{
+	/* seq_cst: pairs with the nudge in give(): who reads the old owner after he has said that
+	   he sleeps is woken. */
+	uint64_t owner = atomic_load_explicit(&c->owner, memory_order_seq_cst);
+
+	if (a)
+		a->word = NULL;
+	if (prongi_me && owner == prongi_process_ref(prongi_me))
+		return false;
+	return !prongi_process_lives(owner, a);
+}
+
+bool prongi_conn_closed(const struct prong_conn *c)
+{
+	if (!prongi_conn_gone(c, NULL))
+		return false;
+	/* Its last owner may have died as he gave it away.  Once the lock is free that is done, or
+	   never will be. */
+	prongi_begin(&P->lock);
+	prongi_end(&P->lock);
+	return prongi_conn_gone(c, NULL);
+}
+
+/* --- under the pipes' lock ----------------------------------------------------------------- */
+
+static bool both_gone(const struct prongi_pipe *p)
+{
+	return prongi_conn_gone(&p->end[0], NULL) && prongi_conn_gone(&p->end[1], NULL);
+}
+
+/* The calling thread takes p apart, if nobody who lives does.  What he was at, if he died, is put
+   right by then: he had a section of this lock, or one of the allocator's, see drain. */
+static bool claim(struct prongi_pipe *p)
+{
+	uint64_t reaper = prongi_get(&p->reaper);
+
+	if (reaper && !prongi_owner_dead(reaper))
+		return false;
+	prongi_set(&p->reaper, prongi_self.id);
+	return true;
+}
+
+static void link_in(struct prongi_pipe *p)
+{
+	uint64_t next = prongi_get(&P->first);
+
+	prongi_set(&p->next, next);
+	prongi_set(&p->prev, 0);
+	if (next)
+		prongi_set(&pipe_at(next)->prev, (uintptr_t)p);
+	prongi_set(&P->first, (uintptr_t)p);
+}
+
+static void link_out(struct prongi_pipe *p)
+{
+	uint64_t next = prongi_get(&p->next), prev = prongi_get(&p->prev);
+
+	prongi_set(prev ? &pipe_at(prev)->next : &P->first, next);
+	if (next)
+		prongi_set(&pipe_at(next)->prev, prev);
+	if (prongi_get(&P->cursor) == (uintptr_t)p)
+		prongi_set(&P->cursor, next);
+}
+
+/* --- taking apart -------------------------------------------------------------------------- */
+
+/* p is the calling thread's alone.  Whoever dies in here is followed by the next who claims it. */
+static void take_apart(struct prongi_pipe *p)
+{
+	prongi_word *spare = &prongi_self.slot->spare;
+
+	for (int i = 0; i < 2; i++)
+		if (p->lane[i].units)
+			prongi_lane_drain(&p->lane[i]);
+	prongi_begin(&P->lock);
+	link_out(p);
+	prongi_set(spare, p->block);
+	prongi_commit();
+	prongi_end(&P->lock);
+	prong_free_at((void **)spare);
+}
+
+/* The next pipe of the list, if both its owners have ended. */
+static struct prongi_pipe *find_orphan(void)
+{
+	struct prongi_pipe *p;
+	uint64_t at;
+
+	prongi_begin(&P->lock);
+	at = prongi_get(&P->cursor);
+	p = pipe_at(at ? at : prongi_get(&P->first));
+	if (p)
+		prongi_set(&P->cursor, prongi_get(&p->next));
+	if (p && !(both_gone(p) && claim(p)))
+		p = NULL;
+	prongi_commit();
+	prongi_end(&P->lock);
+	return p;
+}
+
+static void sweep(unsigned looks)
+{
+	while (looks--) {
+		struct prongi_pipe *p = find_orphan();
+
+		if (p)
+			take_apart(p);
+	}
+}
+
+/* --- making -------------------------------------------------------------------------------- */
+
+static int check_opts(const prong_pipe_opts *opts, size_t *buffer)
+{
+	*buffer = opts->buffer ? opts->buffer : BUFFER;
+	for (size_t i = 0; i < sizeof opts->reserved_ / sizeof *opts->reserved_; i++)
+		if (opts->reserved_[i])
+			return prongi_fail(-EINVAL, "pipe: a reserved option is set");
+	if (*buffer > BUFFER_MAX)
+		return prongi_fail(-EINVAL, "pipe: a buffer of %zu bytes, above 64 MiB", *buffer);
+	if (*buffer < BUFFER_MIN)
+		*buffer = BUFFER_MIN;
+	while (*buffer & (*buffer - 1))
+		*buffer += *buffer & -*buffer;
+	return 0;
+}
+
+static void fill(struct prongi_pipe *p, size_t buffer, bool one_way)
+{
+	char *ring = (char *)(p + 1);
+
+	for (int i = 0; i < (one_way ? 1 : 2); i++) {
+		p->lane[i].units = buffer / PRONGI_UNIT;
+		p->lane[i].ring = ring + (size_t)i * buffer;
+		p->end[i].in = &p->lane[i];
+		p->end[!i].out = &p->lane[i];
+	}
+	for (int i = 0; i < 2; i++) {
+		p->end[i].other = &p->end[!i];
+		atomic_store_explicit(&p->end[i].kind, PRONGI_CONN, memory_order_relaxed);
+		atomic_store_explicit(&p->end[i].owner, prongi_process_ref(prongi_me),
+				      memory_order_relaxed);
+	}
+}
+
+/* A pipe, all zero, in a block that the calling thread's slot keeps. */
+static int allocate(struct prongi_pipe **out, size_t size)
+{
+	prongi_word *spare = &prongi_self.slot->spare;
+	const size_t align = _Alignof(struct prongi_pipe);
+	int r = prong_alloc_to((void **)spare, size + align);
+	uint64_t at;
+
+	if (r == -ENOMEM) {
+		sweep(SWEEP_ALL); /* there may be large messages in orphans */
+		r = prong_alloc_to((void **)spare, size + align);
+	}
+	if (r)
+		return r;
+	at = atomic_load_explicit(spare, memory_order_relaxed);
+	*out = pipe_at((at + align - 1) / align * align);
+	(*out)->block = at;
+	return 0;
+}
+
+int prong_pipe(prong_conn **a, prong_conn **b, const prong_pipe_opts *opts)
+{
+	static const prong_pipe_opts defaults;
+	struct prongi_pipe *p;
+	size_t buffer;
+	int r;
+
+	if (!a || !b)
+		return prongi_fail(-EINVAL, "pipe: a place for an end is NULL");
+	if (!opts)
+		opts = &defaults;
+	r = check_opts(opts, &buffer);
+	if (r == 0)
+		r = prongi_enter();
+	if (r == 0)
+		r = allocate(&p, sizeof *p + buffer * (opts->one_way ? 1 : 2));
+	if (r)
+		return r;
+	fill(p, buffer, opts->one_way);
+	prongi_begin(&P->lock);
+	link_in(p);
+	prongi_set(&prongi_self.slot->spare, 0);
+	prongi_commit();
+	prongi_end(&P->lock);
+	sweep(2);
+	*a = &p->end[0];
+	*b = &p->end[1];
+	return 0;
+}
+
+/* --- owners -------------------------------------------------------------------------------- */
+
+/* Those at the other end, asleep for what c was to do, look again. */
+static void nudge(struct prong_conn *c)
+{
+	if (c->out)
+		prongi_lane_nudge(&c->out->tail);
+	if (c->in)
+		prongi_lane_nudge(&c->in->head);
+}
+
+/* Owner is 0 to close c, and for good then; the last who does takes the pipe apart.  The nudges
+   come before the lock is free, for after that the pipe may be gone. */
+static void change_owner(struct prong_conn *c, uint64_t owner, bool freed)
+{
+	struct prongi_pipe *p = pipe_of(c);
+	bool mine = false;
+
+	prongi_begin(&P->lock);
+	prongi_set(&c->owner, owner);
+	if (freed) {
+		prongi_set(&c->kind, 0);
+		mine = prongi_conn_gone(c->other, NULL) && claim(p);
+	}
+	prongi_commit();
+	nudge(c);
+	prongi_end(&P->lock);
+	if (mine)
+		take_apart(p);
+}
+
+int prong_conn_give(prong_conn *c, prong_process *p)
+{
+	int r = prongi_conn_check(c, "conn_give");
+
+	if (r)
+		return r;
+	if (!prongi_process_valid(p))
+		return prongi_fail(-EINVAL, "conn_give: not a process's handle, or freed");
+	change_owner(c, prongi_process_ref(p), false);
+	if (!prongi_conn_gone(c, NULL))
+		return 0;
+	return prongi_fail(-ESRCH, "conn_give: %s has ended", p->name);
+}
+
+void prong_conn_free(prong_conn *c)
+{
+	if (!c || prongi_conn_check(c, "conn_free"))
+		return;
+	prongi_bell_forget(c);
+	change_owner(c, 0, true);
+}

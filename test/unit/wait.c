@@ -1,0 +1,385 @@
+/* Waiting for the first of many things of all kinds. */
+#include "support.h"
+
+#include <poll.h>
+
+static void put(prong_conn *c, const char *text)
+{
+	CHECK_OK(prong_conn_send(c, text, strlen(text), soon()));
+}
+
+static void take(prong_conn *c)
+{
+	char buf[64];
+	size_t n;
+
+	CHECK_OK(prong_conn_recv(c, buf, sizeof buf, &n, PRONG_NOW));
+}
+
+struct pipes {
+	prong_conn *in[4], *out[4];
+};
+
+static void make(struct pipes *p)
+{
+	for (int i = 0; i < 4; i++)
+		CHECK_OK(prong_pipe(&p->in[i], &p->out[i], NULL));
+}
+
+static void drop(struct pipes *p)
+{
+	for (int i = 0; i < 4; i++) {
+		prong_conn_free(p->in[i]);
+		prong_conn_free(p->out[i]);
+	}
+}
+
+/* Which of the sources are ready, as bits; 0: none until the deadline. */
+static unsigned ready(prong_source *s, size_t n, prong_time deadline)
+{
+	unsigned bits = 0;
+	int r = prong_wait(s, n, deadline);
+
+	if (r == PRONG_TIMEDOUT)
+		return 0;
+	CHECK_OK(r);
+	for (size_t i = 0; i < n; i++)
+		bits |= (unsigned)s[i].ready << i;
+	CHECK(bits != 0);
+	return bits;
+}
+
+/* --- what is ready already ----------------------------------------------------------------- */
+
+static void nothing(void **state)
+{
+	prong_source none = { 0 };
+
+	(void)state;
+	CHECK_EQ(prong_wait(NULL, 0, PRONG_NOW), PRONG_TIMEDOUT);
+	CHECK_EQ(prong_wait(&none, 0, prong_in_ms(5)), PRONG_TIMEDOUT);
+}
+
+static void all_that_are_ready_and_no_others(void **state)
+{
+	struct pipes p;
+
+	(void)state;
+	make(&p);
+	prong_source s[] = { { .conn = p.in[0] }, { .conn = p.in[1] }, { .conn = p.in[2] },
+			     { .conn = p.in[3] } };
+	CHECK_EQ(ready(s, 4, PRONG_NOW), 0);
+	CHECK_EQ(ready(s, 4, prong_in_ms(-3)), 0);
+	CHECK_EQ(ready(s, 4, prong_in_ms(10)), 0);
+	put(p.out[1], "x");
+	put(p.out[3], "");
+	/* Nothing is taken, and none starves the other. */
+	for (int i = 0; i < 100; i++)
+		CHECK_EQ(ready(s, 4, soon()), 2 + 8);
+	take(p.in[1]);
+	CHECK_EQ(ready(s, 4, soon()), 8);
+	prong_conn_free(p.out[0]);
+	p.out[0] = NULL;
+	CHECK_EQ(ready(s, 4, soon()), 1 + 8);
+	take(p.in[3]);
+	CHECK_EQ(ready(s, 4, prong_in_ms(-3)), 1);
+	drop(&p);
+}
+
+/* A time-out changes nothing in the sources. */
+static void nothing_is_stored_on_failure(void **state)
+{
+	struct pipes p;
+
+	(void)state;
+	make(&p);
+	prong_source s[] = { { .conn = p.in[0], .ready = true }, { .conn = p.in[1] } };
+	CHECK_EQ(prong_wait(s, 2, PRONG_NOW), PRONG_TIMEDOUT);
+	CHECK(s[0].ready && !s[1].ready);
+	drop(&p);
+}
+
+/* --- what becomes ready -------------------------------------------------------------------- */
+
+struct later {
+	prong_conn *c;
+	int ms;
+};
+
+static int sends_later(void *arg)
+{
+	struct later *l = arg;
+
+	sleep_ms(l->ms);
+	put(l->c, "now");
+	return 5;
+}
+
+static void sleepers_are_woken(void **state)
+{
+	struct pipes p;
+
+	(void)state;
+	make(&p);
+	for (int i = 0; i < scaled(40); i++) {
+		prong_source s[] = { { .conn = p.in[0] }, { .conn = p.in[1] },
+				     { .conn = p.in[2] } };
+		struct later l = { p.out[i % 3], i % 4 };
+		prong_thread *t = start_thread(sends_later, &l, sizeof l);
+
+		CHECK_EQ(ready(s, 3, soon()), 1u << i % 3);
+		take(p.in[i % 3]);
+		CHECK_EQ(end_thread(t), 5);
+	}
+	drop(&p);
+}
+
+static void processes_and_threads(void **state)
+{
+	int zero = 0;
+	prong_process *q = start(body_sleep, NULL, 0), *r = start(body_return, &zero, sizeof zero);
+	atomic_int *word = shared(sizeof *word);
+	prong_thread *t = start_thread(body_wait, word, 0);
+
+	(void)state;
+	prong_source s[] = { { .process = q }, { .process = r }, { .thread = t } };
+	CHECK_EQ(ready(s, 3, soon()), 2);
+	CHECK_EQ(end(r), 0);
+	s[1] = (prong_source){ .thread = t };
+	CHECK_EQ(ready(s, 2, prong_in_ms(20)), 0);
+	atomic_store(word, 1);
+	CHECK_EQ(ready(s, 3, soon()) & 1, 0);
+	CHECK_EQ(end_thread(t), 0);
+	CHECK_OK(prong_process_signal(q, SIGKILL));
+	CHECK_EQ(ready(s, 1, soon()), 1);
+	CHECK_OK(prong_process_join(q, NULL, PRONG_NOW));
+	prong_process_free(q);
+	prong_free(word);
+}
+
+static int sets(void *arg)
+{
+	sleep_ms(2);
+	CHECK_OK(prong_event_set(arg));
+	return 5;
+}
+
+static void events(void **state)
+{
+	prong_event *e = shared(2 * sizeof *e);
+
+	(void)state;
+	prong_source s[] = { { .event = &e[0] }, { .event = &e[1] } };
+	CHECK_EQ(ready(s, 2, prong_in_ms(5)), 0);
+	CHECK_OK(prong_event_set(&e[1]));
+	CHECK_EQ(ready(s, 2, PRONG_NOW), 2);
+	CHECK_OK(prong_event_clear(&e[1]));
+	for (int i = 0; i < 2; i++) {
+		prong_process *p = start(sets, &e[i], 0);
+
+		CHECK_EQ(ready(s, 2, soon()), 1u << i);
+		CHECK_EQ(ready(s, 2, soon()), 1u << i);
+		CHECK_OK(prong_event_clear(&e[i]));
+		CHECK_EQ(end(p), 5);
+	}
+	CHECK_EQ(ready(s, 2, PRONG_NOW), 0);
+	prong_free(e);
+}
+
+static int dies_in_a_moment(void *arg)
+{
+	(void)arg;
+	sleep_ms(3);
+	raise(SIGKILL);
+	return 0;
+}
+
+static void the_end_of_a_connection(void **state)
+{
+	struct pipes p;
+	prong_process *q = start(dies_in_a_moment, NULL, 0);
+	int r;
+
+	(void)state;
+	make(&p);
+	prong_source s[] = { { .conn = p.in[0] }, { .conn = p.in[1] } };
+	r = prong_conn_give(p.out[1], q);
+	CHECK(r == 0 || r == -ESRCH);
+	CHECK_EQ(ready(s, 2, soon()), 2);
+	CHECK_EQ(end(q), -SIGKILL);
+	p.out[1] = NULL;
+	drop(&p);
+}
+
+/* --- descriptors --------------------------------------------------------------------------- */
+
+static void descriptors_alone(void **state)
+{
+	int a[2], b[2];
+
+	(void)state;
+	CHECK(pipe(a) == 0 && pipe(b) == 0);
+	struct pollfd pa = { .fd = a[0], .events = POLLIN }, pb = { .fd = b[0], .events = POLLIN };
+	prong_source s[] = { { .fd = &pa }, { .fd = &pb } };
+	CHECK_EQ(ready(s, 2, prong_in_ms(5)), 0);
+	CHECK_EQ(write(b[1], "x", 1), 1);
+	CHECK_EQ(ready(s, 2, soon()), 2);
+	CHECK_EQ(pb.revents, POLLIN);
+	close(a[1]);
+	CHECK_EQ(ready(s, 2, soon()), 3);
+	CHECK_EQ(pa.revents, POLLHUP);
+	close(a[0]);
+	close(b[0]);
+	close(b[1]);
+}
+
+static int writes_later(void *arg)
+{
+	sleep_ms(2);
+	CHECK_EQ(write(*(int *)arg, "x", 1), 1);
+	return 5;
+}
+
+static void descriptors_among_others(void **state)
+{
+	struct pipes p;
+	int fds[2];
+	char c;
+
+	(void)state;
+	make(&p);
+	CHECK_EQ(pipe(fds), 0);
+	struct pollfd poll_fd = { .fd = fds[0], .events = POLLIN };
+	prong_source s[] = { { .conn = p.in[0] }, { .fd = &poll_fd }, { .conn = p.in[1] } };
+	CHECK_EQ(ready(s, 3, prong_in_ms(5)), 0);
+	for (int i = 0; i < scaled(20); i++) {
+		struct later l = { p.out[1], 1 };
+		prong_thread *t = i % 2 ? start_thread(writes_later, &fds[1], sizeof fds[1])
+					: start_thread(sends_later, &l, sizeof l);
+
+		CHECK_EQ(ready(s, 3, soon()), i % 2 ? 2 : 4);
+		if (i % 2)
+			CHECK_EQ(read(fds[0], &c, 1), 1);
+		else
+			take(p.in[1]);
+		CHECK_EQ(end_thread(t), 5);
+	}
+	CHECK_EQ(write(fds[1], "x", 1), 1);
+	put(p.out[0], "x");
+	CHECK_EQ(ready(s, 3, soon()), 3);
+	close(fds[0]);
+	close(fds[1]);
+	drop(&p);
+}
+
+/* The thread that waits for us is no hindrance for a copy of the program. */
+static void the_helper_does_not_count(void **state)
+{
+	int four = 4, fds[2];
+	struct pipes p;
+
+	(void)state;
+	make(&p);
+	CHECK_EQ(pipe(fds), 0);
+	struct pollfd poll_fd = { .fd = fds[0], .events = POLLIN };
+	prong_source s[] = { { .conn = p.in[0] }, { .fd = &poll_fd } };
+	CHECK_EQ(ready(s, 2, prong_in_ms(1)), 0);
+	if (!TEST_TSAN)
+		CHECK_EQ(end(start_with(body_return, &four, sizeof four,
+					&(prong_process_opts){ .method = PRONG_FORK })), 4);
+	CHECK_EQ(ready(s, 2, prong_in_ms(1)), 0);
+	close(fds[0]);
+	close(fds[1]);
+	drop(&p);
+}
+
+/* --- many ---------------------------------------------------------------------------------- */
+
+#define MANY 200
+
+static void more_than_the_system_takes(void **state)
+{
+	static prong_conn *in[MANY], *out[MANY];
+	static prong_source s[MANY];
+	int zero = 0;
+	prong_process *q;
+
+	(void)state;
+	q = start(body_sleep, &zero, sizeof zero);
+	for (int i = 0; i < MANY; i++) {
+		CHECK_OK(prong_pipe(&in[i], &out[i], &(prong_pipe_opts){ .buffer = 1 }));
+		s[i] = (prong_source){ .conn = in[i] };
+		CHECK_OK(prong_conn_give(out[i], q));
+	}
+	CHECK_EQ(prong_wait(s, MANY, prong_in_ms(20)), PRONG_TIMEDOUT);
+	for (int i = 0; i < MANY; i += 37) {
+		struct later l = { out[i], 3 };
+		prong_thread *t = start_thread(sends_later, &l, sizeof l);
+
+		CHECK_OK(prong_wait(s, MANY, soon()));
+		for (int k = 0; k < MANY; k++)
+			CHECK_EQ(s[k].ready, k == i);
+		take(in[i]);
+		CHECK_EQ(end_thread(t), 5);
+	}
+	kill_and_end(q);
+	CHECK_OK(prong_wait(s, MANY, soon()));
+	for (int i = 0; i < MANY; i++) {
+		CHECK(s[i].ready);
+		prong_conn_free(in[i]);
+	}
+}
+
+/* --- what may be done wrong ---------------------------------------------------------------- */
+
+static void bad_arguments(void **state)
+{
+	struct pipes p;
+	prong_conn *in, *out;
+
+	(void)state;
+	make(&p);
+	CHECK_OK(prong_pipe(&in, &out, &(prong_pipe_opts){ .one_way = true }));
+	prong_source bad[] = { { 0 },
+			       { .conn = p.in[0], .process = prong_process_self() },
+			       { .conn = (prong_conn *)(void *)&p },
+			       { .process = (prong_process *)(void *)&p },
+			       { .queue = (prong_queue *)(void *)&p },
+			       { .room = (prong_queue *)(void *)p.in[0] },
+			       { .event = (prong_event *)(void *)((char *)&p + 1) },
+			       { .conn = p.in[0], .reserved2_ = { 0, 0, 0, 1 } } };
+	put(p.out[0], "x");
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		prong_source s[] = { { .conn = p.in[0] }, bad[i] };
+
+		CHECK_EQ(prong_wait(s, 2, PRONG_NOW), -EINVAL);
+		CHECK(!s[0].ready && prong_error_detail()[0]);
+	}
+	CHECK_EQ(prong_wait(&(prong_source){ .conn = out }, 1, PRONG_NOW), -EBADF);
+	CHECK_EQ(prong_wait(NULL, 1, PRONG_NOW), -EINVAL);
+	CHECK_EQ(prong_wait(bad, SIZE_MAX, PRONG_NOW), -EINVAL);
+	prong_conn_free(in);
+	prong_conn_free(out);
+	drop(&p);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(nothing),
+		CASE(all_that_are_ready_and_no_others),
+		CASE(nothing_is_stored_on_failure),
+		CASE(sleepers_are_woken),
+		CASE(processes_and_threads),
+		CASE(events),
+		CASE(the_end_of_a_connection),
+		CASE(descriptors_alone),
+		CASE(descriptors_among_others),
+		CASE(the_helper_does_not_count),
+		CASE(more_than_the_system_takes),
+		CASE(bad_arguments),
+	};
+
+	test_begin(argc, argv, TEST_WARM, NULL);
+	return test_end(cmocka_run_group_tests(tests, NULL, NULL));
+}
