@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "os/os.h"
 #include <errno.h>
+#include <link.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,14 +45,19 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static int is_valgrinds(struct dl_phdr_info *object, size_t size, void *unused)
+{
+	(void)size;
+	(void)unused;
+	return strstr(object->dlpi_name, "/vgpreload") != NULL;
+}
+
 /* Memcheck looks for leaks at each process's end, and reads all that is mapped: of a sparse file
-   that takes memory for each page, and hours.  What valgrind preloads tells that it is there, also
-   to a library that was built without its headers. */
+   that takes memory for each page, and hours.  What valgrind has loaded into the process tells that
+   it is there, also to a library that was built without its headers. */
 static bool under_valgrind(void)
 {
-	const char *preload = getenv("LD_PRELOAD");
-
-	return preload && strstr(preload, "vgpreload");
+	return dl_iterate_phdr(is_valgrinds, NULL) != 0;
 }
 
 size_t prongi_os_heap_default(void)
