@@ -47,7 +47,7 @@ static int wait_asleep(prongi_word *word, prong_time deadline)
 
 		if (take(word))
 			return 0;
-		mine = (PRONGI_MUTANT(44) ? v : prongi_turned(v)) | PRONGI_ASLEEP;
+		mine = prongi_turned(v) | PRONGI_ASLEEP;
 		if (tokens(v) || !atomic_compare_exchange_strong_explicit(word, &v, mine,
 									  memory_order_relaxed,
 									  memory_order_relaxed))

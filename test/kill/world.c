@@ -118,8 +118,14 @@ void world_repair_other(struct kill_trial *t, int i)
 /* A slot whose thread is dead must be as if it had never been used. */
 static unsigned check_slot(const struct prongi_slot *slot)
 {
-	return slot->id || slot->klock || slot->wake_lock || slot->wait_lock || slot->count
-		       ? KILL_LEAKED : 0;
+	bool left = slot->id || slot->klock || slot->wake_lock || slot->wait_lock || slot->count ||
+		    slot->wait_obj || slot->bar;
+
+	for (int i = 0; i < PRONGI_WAKES; i++)
+		left |= slot->wake_obj[i] != 0;
+	for (int i = 0; i < PRONGI_READS; i++)
+		left |= slot->reads[i] != 0;
+	return left ? KILL_LEAKED : 0;
 }
 
 unsigned world_check(void)

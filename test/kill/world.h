@@ -6,7 +6,7 @@
 
 #include "family/family.h"
 #include "kill.h"
-#include <prong/mutex.h>
+#include <prong/prong.h>
 
 #define WORLD_TOTAL 1000
 #define WORLD_SLOTS 12 /* part of the image; the actors' come first */
@@ -19,6 +19,12 @@ struct world {
 	prongi_word a, b;	     /* a + b is WORLD_TOTAL, while nobody is inside */
 	prongi_word word[WORLD_WORDS]; /* all equal */
 	prong_mutex mutex, mutex2;
+	prong_sem sem;
+	prong_event event;
+	prong_cond cond;
+	prong_barrier barrier;
+	prong_rwlock rwlock;
+	prong_once once;
 	_Atomic uint64_t inside; /* who is between lock and unlock */
 	void *root[8];		 /* blocks that somebody has */
 	prongi_word first;	 /* end of the heap when the scenario began */
