@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 static const struct bench_case *const nouns[] = {
-	bench_process, bench_thread, bench_mutex, bench_death, bench_open, bench_heap, bench_pipe,
+	bench_process, bench_thread, bench_mutex, bench_death, bench_open, bench_heap, bench_sync,
+	bench_pipe,
 };
 
 struct wishes {

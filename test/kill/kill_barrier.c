@@ -18,7 +18,7 @@ static int act(void *arg)
 
 static unsigned come(prong_fn *action, prong_time deadline)
 {
-	bool alone = world_slot(0)->id == 0; /* the victim is dead and repaired: it must not count */
+	bool alone = world_slot(0)->id == 0; /* a victim that is repaired does not count */
 	uint32_t index = 3;
 	int r = prong_barrier_wait(&world->barrier, &index, action, NULL, deadline);
 
