@@ -154,9 +154,7 @@ void prongi_unlock(prongi_word *word, uint64_t keep, int n)
 	uint64_t v;
 
 	/* For a lock outside the heap there is nobody to read it, and the repairer ignores it. */
-	if (!PRONGI_MUTANT(55))
-		atomic_store_explicit(&prongi_self.slot->wake_lock, (uintptr_t)word,
-				      memory_order_relaxed);
+	atomic_store_explicit(&prongi_self.slot->wake_lock, (uintptr_t)word, memory_order_relaxed);
 	prongi_then();
 	/* release: pairs with take() of the next owner, and with the load of who awaits. */
 	v = atomic_exchange_explicit(word, keep, memory_order_release);

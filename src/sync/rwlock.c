@@ -102,8 +102,7 @@ static void unname(const prong_rwlock *l, int i)
 {
 	prongi_word *entry = &prongi_self.slot->reads[i];
 
-	atomic_exchange_explicit(entry,
-				 PRONGI_MUTANT(53) ? 0 : (uintptr_t)left_of(l) | PRONGI_LEAVES,
+	atomic_exchange_explicit(entry, (uintptr_t)left_of(l) | PRONGI_LEAVES,
 				 memory_order_seq_cst);
 	if (prongi_owner(atomic_load_explicit(word_of(l), memory_order_seq_cst)))
 		give_turn(left_of(l));
@@ -192,7 +191,7 @@ static bool counts(struct prongi_slot *slot, const prongi_word *entry, uint64_t 
 	uint64_t id = atomic_load_explicit(&slot->id, memory_order_acquire);
 	uint32_t process = atomic_load_explicit(&slot->process, memory_order_relaxed);
 
-	if ((id & PRONGI_DEAD) && !PRONGI_MUTANT(54))
+	if (id & PRONGI_DEAD)
 		return false;
 	if (!shared && process != prongi_process_index(prongi_me))
 		return false;

@@ -147,12 +147,6 @@ const struct mutant mutants[] = {
 	  { "cond/signal-two" } },
 	{ 51, "who comes to a barrier does not say so",
 	  { "barrier/wait-first" } },
-	{ 53, "a reader that leaves does not say so",
-	  { "rwlock/read-two-asleep" } },
-	{ 54, "a dead reader counts",
-	  { "rwlock/read-two-asleep" } },
-	{ 55, "an unlock does not say where it owes a wake",
-	  { "rwlock/write-two", "once/run-two" } },
 	{ 0, NULL, { NULL } }
 };
 
