@@ -2,7 +2,8 @@
 #
 #   make                     set up and build
 #   make demo                run the examples and the real job
-#   make check               run the tests   [CC=gcc|clang] [SAN=address|thread|undefined] [OPT=0|2|3]
+#   make check               run the tests   [CC=gcc|clang] [OPT=0|2|3]
+#                            [SAN=address|thread|undefined|valgrind]
 #   make bench [CASE=...]    measure, into build/bench.tsv
 #   make kill [OP=...]       kill at every instruction, the whole matrix   [CC=] [OPT=]
 #             [ALL=1]        with both compilers at -O0, -O2 and -O3

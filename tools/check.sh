@@ -4,7 +4,8 @@
 #
 # TSan runs the suite "threads" only: it does not know of memory shared by processes.  The
 # other sanitizers leave out the suite "kill", which steps over each instruction and would
-# mostly step over theirs.
+# mostly step over theirs.  Under valgrind it is the suite "unit"; its cases look for what they
+# leave behind themselves, so memcheck's check for leaks, at the end of each process, is not wanted.
 set -u
 
 cd "$(dirname "$0")/.."
@@ -22,6 +23,10 @@ meson compile -C "$build" || fail "$build does not build"
 
 case ${SAN:-} in
 '') set -- ;;
+valgrind)
+	set -- --timeout-multiplier 20 --suite unit --wrapper "valgrind -q --leak-check=no \
+		--error-exitcode=99 --suppressions=$PWD/test/unit/valgrind.supp"
+	;;
 thread) set -- --timeout-multiplier 4 --suite threads ;;
 *) set -- --timeout-multiplier 4 --no-suite kill ;;
 esac

@@ -17,12 +17,12 @@ if test "${1:-}" = --name; then
 fi
 
 case $san in
-'') set -- ;;
+'' | valgrind) set -- ;;
 # Leaks of memory are found by address; undefined is as good as free beside it.
 address) set -- -Db_sanitize=address,undefined ;;
 thread | undefined) set -- -Db_sanitize="$san" ;;
 *)
-	echo "configure: SAN=$san is none of address, thread, undefined" >&2
+	echo "configure: SAN=$san is none of address, thread, undefined, valgrind" >&2
 	exit 2
 	;;
 esac

@@ -6,6 +6,7 @@ set -eu
 list=$(realpath "${1:-$(dirname "$0")/packages.txt}")
 cd "$(dirname "$0")"
 packages=$(sed 's/#.*//' "$list")
+test "${SAN:-}" != valgrind || packages="$packages valgrind libc6-dbg"
 
 say() {
 	echo "setup: $*" >&2
