@@ -125,7 +125,10 @@ static void run(const void *arg, struct bench_out *out)
 		    { "prong_alloc_to : malloc", 0, 1, 0, 1 << 2, false } }
 
 const struct bench_case bench_heap[] = {
+	{ .name = "alloc-free-16", CASE(16) },
 	{ .name = "alloc-free-64", CASE(64) },
+	{ .name = "alloc-free-256", CASE(256) },
+	{ .name = "alloc-free-1024", CASE(1024) },
 	{ .name = "alloc-free-4096", CASE(4096) },
 	{ .name = NULL },
 };

@@ -372,8 +372,7 @@ void prongi_repair_process(uint32_t process)
 			struct prongi_slot *slot = &prongi_heap->slot[i];
 			uint64_t id = atomic_load_explicit(&slot->id, memory_order_relaxed);
 
-			if (((id & PRONGI_CLAIMED) == claimed || PRONGI_MUTANT(65)) &&
-			    belongs(slot, process))
+			if ((id & PRONGI_CLAIMED) == claimed && belongs(slot, process))
 				prongi_repair(slot);
 		}
 }

@@ -83,8 +83,6 @@ const struct mutant mutants[] = {
 	  { "cache/alloc_to", "cache/free_at" } },
 	{ 64, "repair does not end a private section before it tells of the death",
 	  { "cache/under-a-mutex" } },
-	{ 65, "repair frees claimed slots before it replays what was done to them",
-	  { "cache/reclaim" } },
 	{ 66, "a block is marked as cached before it is in the chain",
 	  { "cache/alloc-calloc" } },
 	{ 67, "a block leaves the chain before it is marked as allocated",
