@@ -362,8 +362,10 @@ int prongi_server_open(void)
 	if (r == 0)
 		r = await_up(ends[0]);
 	close(ends[0]);
-	if (r)
+	if (r) {
+		reap_guard(true); /* it has ended, or is about to: see await_up() */
 		return prongi_fail(r, "open: cannot fork the server: %s", strerror(-r));
+	}
 	S->opener = prongi_process_ref(prongi_me);
 	return 0; /* the guard finds our record, which was there before it was */
 }
