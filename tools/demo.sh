@@ -56,7 +56,7 @@ identifiers() {
 	cmp "$dir/sums" "$dir/sums.first" || fail "identifiers $*: other sums"
 }
 
-for name in 01-process 05-thread 06-lock 07-thread-local; do
+for name in 01-process 03-queue 04-pipe 05-thread 06-lock 07-thread-local 16-survivors; do
 	example $name
 done
 
