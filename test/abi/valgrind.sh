@@ -9,7 +9,7 @@ case $FLAGS in
 esac
 
 compile -g -std=c11 -I"$SOURCE/include" "$SOURCE/test/abi/valgrind.c" -o "$tmp/program" \
-	"$BUILD/src/libprong.a" -pthread
+	"$BUILD/src/libprong.a" -pthread -Wl,--strip-debug # valgrind may not know the format
 # Lines that begin with "--" are about system calls that this valgrind does not know.
 timeout -s KILL 100 valgrind -q --leak-check=full --show-leak-kinds=definite \
 	--error-exitcode=99 "$tmp/program" >"$tmp/said" 2>"$tmp/reports" ||

@@ -20,7 +20,7 @@ static const char usage[] =
 	"  --pairs    the pair matrix alone, and whole: with --short and else it is sampled\n"
 	"  --step     reach each point by single steps too, and compare\n"
 	"  --mutants  break the library in one place at a time: some row must turn red; only\n"
-	"             those whose numbers stand for OPERATION\n"
+	"             those whose numbers stand for OPERATION; what takes two: with --pairs\n"
 	"  --wait     stay where something is stuck, for a debugger\n"
 	"  -v         say more, and all that is bad\n"
 	"  -j N       so many rows at the same time; 2\n";
@@ -274,9 +274,12 @@ static void need_ptrace(void)
 	exit(SKIPPED);
 }
 
-/* True when the numbers name it, or there are none. */
+/* True when the numbers name it, or there are none.  Two parties are needed to notice some, and a
+   sample of their pairs may miss what the whole matrix finds. */
 static bool listed(const struct mutant *m, char *const *numbers)
 {
+	if (!*numbers && strchr(m->rows[0], '+'))
+		return options.pairs;
 	for (char *const *n = numbers; *n; n++)
 		if (atoi(*n) == m->number)
 			return true;

@@ -418,29 +418,29 @@ static void close_wakes_all(void **state)
 	}
 }
 
-static bool busy(void *q)
+/* Asleep at each of several looks, so that it is where it will stay. */
+static bool asleep(void *tid)
 {
-	/* It is closed and used by one more thread, so it must not go. */
-	return prong_queue_free(q) == -EBUSY;
+	for (int i = 0; i < 5; i++) {
+		if (pid_state(*(pid_t *)tid, NULL) != 'S')
+			return false;
+		sleep_ms(2);
+	}
+	return true;
 }
 
 static void not_freed_while_others_wait(void **state)
 {
-	prong_queue *keep = NULL;
-	prong_thread *t;
+	prong_queue *q = make(1, 0, 0);
+	prong_thread *t = start_thread(body_gets_closed, q, 0);
+	pid_t tid = (pid_t)prong_thread_id(t);
 
 	(void)state;
-	/* Freed too early it would be gone: so look only when the other is sure to sleep. */
-	keep = make(1, 0, 0);
-	t = start_thread(body_gets_closed, keep, 0);
-	sleep_ms(50 * slowness());
-	if (busy(keep)) {
-		CHECK_OK(prong_queue_close(keep));
-		CHECK_EQ(end_thread(t), PRONG_CLOSED);
-		CHECK_OK(prong_queue_free(keep));
-	} else {
-		fail_msg("freed under a sleeper, or it took 50 ms to fall asleep");
-	}
+	CHECK(wait_until(asleep, &tid, 10000));
+	CHECK_EQ(prong_queue_free(q), -EBUSY);
+	CHECK_OK(prong_queue_close(q));
+	CHECK_EQ(end_thread(t), PRONG_CLOSED);
+	CHECK_OK(prong_queue_free(q));
 }
 
 static int body_joins(void *arg)
