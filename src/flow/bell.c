@@ -51,16 +51,18 @@ static size_t arm(struct prongi_bell *b, struct prongi_awaited *a)
 	return n;
 }
 
-/* Arm first and look then: what comes in between is seen now, and what comes later wakes us. */
+/* Arm first and look then: what comes in between is seen now, and what comes later wakes us.  So
+   too after each change of the bell, which changes what it waits for. */
 static size_t look_after(struct prongi_bell *b, struct prongi_awaited *a)
 {
 	size_t n = arm(b, a);
 
-	if (any_ready(b) == b->rings)
-		return n;
-	b->rings = !b->rings;
-	prongi_os_bell(b->fd, b->rings);
-	return arm(b, a);
+	while (any_ready(b) != b->rings) {
+		b->rings = !b->rings;
+		prongi_os_bell(b->fd, b->rings);
+		n = arm(b, a);
+	}
+	return n;
 }
 
 static bool reserve(size_t n)
