@@ -157,7 +157,7 @@ static void a_handler_may_set(void **state)
 
 	(void)state;
 	if (TEST_TSAN)
-		SKIP("the thread sanitizer keeps signals from who sleeps in a system call of its own");
+		SKIP("the thread sanitizer keeps signals from who sleeps in a bare system call");
 	CHECK_EQ(sigaction(SIGUSR1, &act, &old), 0);
 	for (int i = 0; i < 20; i++) {
 		of_handler = i % 2 ? shared(sizeof *of_handler) : &outside;
