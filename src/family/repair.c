@@ -228,7 +228,7 @@ static void repair_reads(struct prongi_slot *slot)
 		uint64_t at = atomic_load_explicit(&slot->reads[i], memory_order_relaxed);
 
 		at &= ~PRONGI_LEAVES;
-		if (prongi_word_valid(at) && !PRONGI_MUTANT(47))
+		if (prongi_word_valid(at))
 			turn(word_at(at), true);
 	}
 }

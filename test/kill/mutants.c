@@ -135,8 +135,6 @@ const struct mutant mutants[] = {
 	  { "barrier/wait-first" } },
 	{ 46, "repair wakes only at a barrier that it breaks",
 	  { "barrier/wait-last" } },
-	{ 47, "repair does not give the writer a turn for a dead reader",
-	  { "rwlock/read-two-asleep" } },
 	{ 48, "who waits at a condition does not say for which mutex",
 	  { "cond/signal-two" } },
 	{ 49, "who leaves a condition denies it before it has the mutex",

@@ -227,20 +227,19 @@ static void a_token_for_each_sleeper(void **state)
 /* --- signal handlers ------------------------------------------------------------------------ */
 
 static prong_sem *of_handler;
-static atomic_int handled, handling;
+static atomic_int begun, handled; /* calls of the handler */
 
 static void post_in_handler(int sig)
 {
 	int saved = errno;
 
 	(void)sig;
-	atomic_fetch_add(&handling, 1);
+	atomic_fetch_add(&begun, 1);
 	if (prong_sem_post(of_handler, 1))
 		abort();
 	if (errno != saved)
 		abort();
 	atomic_fetch_add(&handled, 1);
-	atomic_fetch_sub(&handling, 1);
 }
 
 struct signalled {
@@ -271,13 +270,16 @@ static void handle_in_thread(prong_sem *s, bool posts)
 	pthread_t t;
 
 	of_handler = s;
+	atomic_store(&begun, 0);
 	atomic_store(&handled, 0);
 	CHECK_EQ(sigaction(SIGUSR1, &act, &old), 0);
 	CHECK_EQ(pthread_create(&t, NULL, be_interrupted, &c), 0);
-	while (atomic_load(&handled) < 200)
+	for (int sent = 0; atomic_load(&handled) < 200;)
 		/* Some within each other, but not more than the stack has room for. */
-		if (atomic_load(&handling) < 8)
+		if (atomic_load(&begun) == sent && sent - atomic_load(&handled) < 8) {
 			CHECK_EQ(pthread_kill(t, SIGUSR1), 0);
+			sent++;
+		}
 	atomic_store(&c.done, 1);
 	CHECK_EQ(pthread_join(t, NULL), 0);
 	CHECK_EQ(sigaction(SIGUSR1, &old, NULL), 0);
