@@ -25,9 +25,26 @@ static prong_process *start_in(prong_fn *body, struct room *r)
 	return p;
 }
 
+/* True when all children sleep at each of several looks: none has the mutex, for who has it is on
+   its way to give it up. */
+static bool all_asleep(void *unused)
+{
+	prong_process *p[8];
+	size_t n = prong_process_children(p, 8);
+
+	(void)unused;
+	for (int look = 0; look < 5; look++) {
+		for (size_t i = 0; i < n && i < 8; i++)
+			if (pid_state((pid_t)prong_process_pid(p[i]), NULL) != 'S')
+				return false;
+		sleep_ms(2);
+	}
+	return true;
+}
+
 static void stop_and_settle(void)
 {
-	sleep_ms(20); /* so that those who are ready are asleep */
+	CHECK(wait_until(all_asleep, NULL, 20000));
 }
 
 /* --- event --------------------------------------------------------------------------------- */
