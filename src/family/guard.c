@@ -332,7 +332,8 @@ static int make_pipe(int ends[2])
 }
 
 /* The server's word; its silence means that it was killed.  After bad news, the end of the pipe is
-   the end of server and guard: only then may others be forked. */
+   the end of server and guard: only then may others be forked.  One that was killed when it was up
+   and had not said so is no bad news: the guard, who lets go of the pipe then, forks the next. */
 static int await_up(int fd)
 {
 	int error = -EAGAIN, word;
@@ -343,7 +344,8 @@ static int await_up(int fd)
 		if (n == sizeof word)
 			error = word;
 	} while ((n < 0 && errno == EINTR) || (n > 0 && error != 0));
-	return error;
+	return prongi_server_state() == PRONGI_SERVER_UP && !prongi_os_ended(forked.pid) ? 0
+											 : error;
 }
 
 int prongi_server_open(void)
