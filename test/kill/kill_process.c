@@ -205,6 +205,27 @@ static unsigned killed_inside(void)
 	return bad | (p ? 0 : KILL_STUCK) | family_healthy();
 }
 
+static unsigned child_sleeps(void)
+{
+	return start(&child, sleeps);
+}
+
+static unsigned child_was_killed(void)
+{
+	int code = 0;
+	unsigned bad = join(child, &code);
+
+	prong_process_free(child);
+	return bad | (code == -SIGKILL ? 0 : kill_because(KILL_LOST, "its code is %d", code)) |
+	       family_healthy();
+}
+
+/* The server passes on what a stopped child had been given. */
+static unsigned op_stop_child(void)
+{
+	return prong_process_signal(child, SIGSTOP) ? KILL_STUCK : 0;
+}
+
 /* --- the child dies ----------------------------------------------------------------------- */
 
 static unsigned op_start_marked(void)
@@ -280,21 +301,6 @@ static unsigned op_kill_server(void)
 	while (!prongi_os_ended(server) && now_ms() < until)
 		family_nap();
 	return 0;
-}
-
-static unsigned child_sleeps(void)
-{
-	return start(&child, sleeps);
-}
-
-static unsigned child_was_killed(void)
-{
-	int code = 0;
-	unsigned bad = join(child, &code);
-
-	prong_process_free(child);
-	return bad | (code == -SIGKILL ? 0 : kill_because(KILL_LOST, "its code is %d", code)) |
-	       family_healthy();
 }
 
 static unsigned op_end_main(void)
@@ -373,6 +379,9 @@ static const struct kill_scenario scenarios[] = {
 	{ .name = "server-at-a-repair",
 	  FAMILY(VICTIM_SERVER, .before = child_inside, .operation = op_child_ends,
 		 .after = killed_inside) },
+	{ .rare = true, .name = "server-at-a-stop",
+	  FAMILY(VICTIM_SERVER, .before = child_sleeps, .operation = op_stop_child,
+		 .after = child_was_killed) },
 	{ .name = "child-at-its-beginning",
 	  FAMILY(VICTIM_READY, .operation = op_start_marked, .after = child_ended) },
 	{ .name = "child-at-its-beginning-options",
