@@ -16,6 +16,8 @@ CODE = ("src", "include", "test", "bench", "examples")
 
 # A room may include from itself and from those before it.
 ROOMS = ["os", "family", "sync", "run", "flow"]
+# What is a library of its own may not: only from itself, and private.h.
+APART = ["wire"]
 
 LINUX = re.compile(
     r'#include <(linux/|asm/|sys/(syscall|prctl|eventfd|epoll|signalfd|timerfd|pidfd|sendfile|auxv)\.h)'
@@ -55,10 +57,12 @@ def check_code(path, lines):
         breach(path, 1, "no comment at the head that says what the file is for")
     room = room_of(path)
     for number, line in enumerate(lines, 1):
-        included = re.match(r'#include "(\w+)/', line)
+        included = room and re.match(r'#include "(\w+)/', line)
         if room in ROOMS and included and included[1] in ROOMS:
             if ROOMS.index(included[1]) > ROOMS.index(room):
                 breach(path, number, f"{room} knows nothing of {included[1]}")
+        if included and room != included[1] and (room in APART or included[1] in APART):
+            breach(path, number, f"{room} and {included[1]} are two libraries")
         if path.parts[0] == "src" and room != "os" and LINUX.match(line):
             breach(path, number, "a Linux header outside src/os")
         if path.parts[0] == "src" and ATOMIC.search(line):

@@ -1,11 +1,12 @@
 /* Words for results, and the calling thread's last detail.  The detail lives in the thread's slot,
-   which it gets for that if it must.  Without a family all share one: "could not open". */
+   which it gets for that if it must.  Without a family it lies beside: "could not open", and all
+   that libprong-net does for programs that want no family. */
 #include "family/family.h"
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-static char nobodys[sizeof(((struct prongi_slot *)0)->detail)];
+static _Thread_local char nobodys[sizeof(((struct prongi_slot *)0)->detail)];
 
 static char *detail(void)
 {

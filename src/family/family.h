@@ -3,6 +3,7 @@
 #define PRONGI_FAMILY_H
 
 #include "family/shared.h"
+#include "private.h" /* prongi_fail(), of error.c */
 #include <prong/family.h>
 #include <prong/heap.h>
 #include <string.h>
@@ -66,11 +67,6 @@ bool prongi_word_valid(uint64_t at);
 
 /* prong_alloc_to(); its bytes need not be zero. */
 int prongi_alloc_to(void **where, size_t size, bool zero);
-
-/* --- errors (error.c) ---------------------------------------------------------------------- */
-
-/* Remember what to tell people, and return result. */
-int prongi_fail(int result, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* --- slots (slot.c) ------------------------------------------------------------------------- */
 

@@ -24,15 +24,16 @@ for page in "$SOURCE"/man/*.scd; do
 	esac
 done
 for synopsis in "$tmp"/*.synopsis; do
-	compile "$@" -include prong/prong.h -fsyntax-only -x c "$synopsis"
+	compile "$@" -include prong/net.h -fsyntax-only -x c "$synopsis"
 done
 declared >"$tmp/declared"
-cat "$tmp"/*.synopsis | grep -Eo 'prong_[a-z_]+\(' | tr -d '(' | sort >"$tmp/paged"
+cat "$tmp"/*.synopsis | grep -Eo 'prong_[a-z0-9_]+\(' | tr -d '(' | sort >"$tmp/paged"
 diff -u "$tmp/declared" "$tmp/paged" || fail "not each function is in the SYNOPSIS of one page"
 
 for program in "$tmp"/*.[0-9]*.c; do
 	name=$(basename "$program" .c)
-	compile "$@" -O1 -o "$tmp/program" "$program" "$BUILD/src/libprong.a" -pthread
+	compile "$@" -O1 -o "$tmp/program" "$program" "$BUILD/src/wire/libprong-net.a" \
+		"$BUILD/src/libprong.a" -pthread -Wl,--as-needed -lcrypto
 	(cd "$tmp" && timeout 30 ./program >"$tmp/$name.printed") || fail "$name ended with $?"
 	test ! -f "$tmp/$name.out" || diff -u "$tmp/$name.out" "$tmp/$name.printed" ||
 		fail "$name prints something else than the page shows"
@@ -42,7 +43,7 @@ done
 for page in "$SOURCE"/man/*.scd; do
 	name=$(basename "$page" .scd)
 	test -f "$tmp/$name.synopsis" || continue
-	grep -Eo 'prong_[a-z_]+\(' "$tmp/$name.synopsis" | tr -d '(' | while read -r function; do
+	grep -Eo 'prong_[a-z0-9_]+\(' "$tmp/$name.synopsis" | tr -d '(' | while read -r function; do
 		echo "$name $function"
 	done
 done | sort >"$tmp/prototypes"

@@ -4,16 +4,19 @@
 
 for header in "$SOURCE"/include/prong/*.h; do
 	name=$(basename "$header")
-	for order in '' "#include <prong/prong.h>"; do
+	for order in '' "#include <prong/net.h>"; do
 		printf '#include <prong/%s>\n%s\ntypedef int not_empty;\n' "$name" "$order" >"$tmp/h.c"
 		compile -std=c11 -I"$SOURCE/include" -fsyntax-only "$tmp/h.c"
 		compile -std=c++17 -x c++ -I"$SOURCE/include" -fsyntax-only "$tmp/h.c"
 	done
-	grep -q "prong/$name" "$SOURCE/include/prong/prong.h" || case $name in
-	prong.h | api.h) ;;
-	*) fail "prong.h does not include $name" ;;
-	esac
+	cat "$SOURCE/include/prong/prong.h" "$SOURCE/include/prong/net.h" | grep -q "prong/$name" ||
+		case $name in
+		prong.h | net.h | api.h) ;;
+		*) fail "neither prong.h nor net.h includes $name" ;;
+		esac
 done
 
-compile -std=c11 -I"$SOURCE/include" -c -o "$tmp/c.o" "$SOURCE/test/abi/consumer.c"
-compile -std=c++17 -x c++ -I"$SOURCE/include" -c -o "$tmp/cxx.o" "$SOURCE/test/abi/consumer.c"
+for consumer in "$SOURCE"/test/abi/consumer*.c; do
+	compile -std=c11 -I"$SOURCE/include" -c -o "$tmp/c.o" "$consumer"
+	compile -std=c++17 -x c++ -I"$SOURCE/include" -c -o "$tmp/cxx.o" "$consumer"
+done

@@ -12,7 +12,7 @@ meson install -C "$BUILD" --no-rebuild --quiet --destdir "$root" >"$tmp/log" 2>&
 pc=$(find "$root" -name prong.pc)
 test -n "$pc" || fail "there is no prong.pc"
 lib=$(dirname "$(find "$root" -name libprong.a)")
-for file in libprong.a libprong.so libprong.so.0; do
+for file in libprong.a libprong.so libprong.so.0 libprong-net.a libprong-net.so libprong-net.so.0; do
 	test -e "$lib/$file" || fail "$file is not installed"
 done
 for header in "$SOURCE"/include/prong/*.h; do
@@ -50,5 +50,28 @@ case $FLAGS in
 	more=-static
 	line=$(echo "$line" | sed 's/--libs/--static --libs/')
 	try static
+	;;
+esac
+
+# libprong-net's own program, with its own .pc.
+cp "$SOURCE/test/abi/consumer_net.c" .
+net() {
+	more=$1
+	shift
+	eval "cc consumer_net.c -o net.out $(pkg-config --cflags --libs "$@")" || fail "prong-net, $*"
+	said=$(LD_LIBRARY_PATH=$lib timeout 30 ./net.out) || fail "consumer_net ended with $?"
+	test "$said" = "prong-net $(pkg-config --modversion prong-net)" || fail "it printed $said"
+}
+net "" prong-net
+case $FLAGS in
+*-fsanitize*) ;;
+*)
+	command -v pkg-config >/dev/null
+	export PKG_CONFIG_SYSROOT_DIR= # libcrypto is the system's
+	sed "s|^prefix=.*|prefix=$root$(sed -n 's/^prefix=//p' "$pc")|" "$pc" >prong.pc
+	sed "s|^prefix=.*|prefix=$root$(sed -n 's/^prefix=//p' "$pc")|" "$(dirname "$pc")/prong-net.pc" \
+		>prong-net.pc
+	export PKG_CONFIG_PATH="$tmp"
+	net -static --static prong-net
 	;;
 esac

@@ -19,9 +19,26 @@ compile() {
 	$CC $FLAGS -Wall -Wextra -Wpedantic -Werror "$@" || fail "$CC $FLAGS $*"
 }
 
-# The functions that the headers declare, one a line, sorted.
+# The headers of libprong-net are those that net.h includes, beside prong.h, and itself.
+net_headers() {
+	echo "$SOURCE/include/prong/net.h"
+	sed -n 's:^#include <\(prong/.*\)>$:'"$SOURCE/include/"'\1:p' "$SOURCE/include/prong/net.h" |
+		grep -v '/prong\.h$' || true
+}
+
+# headers LIBRARY: the headers of prong, prong-net or, without a name, of both.
+headers() {
+	net_headers >"$tmp/net-headers"
+	case ${1:-} in
+	prong) ls "$SOURCE"/include/prong/*.h | grep -vxF -f "$tmp/net-headers" ;;
+	prong-net) cat "$tmp/net-headers" ;;
+	*) ls "$SOURCE"/include/prong/*.h ;;
+	esac
+}
+
+# declared [LIBRARY]: the functions that the headers declare, one a line, sorted.
 declared() {
-	cat "$SOURCE"/include/prong/*.h | grep -v '^#' | tr '\n' ' ' | sed 's:/\*[^*]*\*\+\([^/*][^*]*\*\+\)*/::g' |
+	cat $(headers ${1:-}) | grep -v '^#' | tr '\n' ' ' | sed 's:/\*[^*]*\*\+\([^/*][^*]*\*\+\)*/::g' |
 		grep -Eo 'PRONG_(API|MUST) [^;(]*\(' | grep -Eo 'prong_[a-z_]+\($' | tr -d '(' | sort
 }
 

@@ -1,0 +1,17 @@
+/* prong over a network, in reading order: what libprong-net has beside libprong.
+
+   The library needs libprong, and libcrypto for the proof of keys.  Its version is always that of
+   libprong: two that do not belong together are not loaded.  Nothing here needs an open family,
+   except where it says so. */
+#ifndef PRONG_NET_H
+#define PRONG_NET_H
+
+#include <prong/prong.h>
+
+PRONG_BEGIN_DECLS
+
+/* Return the version of libprong-net that runs. */
+PRONG_API const char *prong_net_version(void);
+
+PRONG_END_DECLS
+#endif
