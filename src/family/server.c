@@ -409,8 +409,8 @@ static void take_over(void)
 	uint32_t n;
 
 	for (int k = 0; k < PRONGI_READY; k++)
-		/* seq_cst: pairs with take_ready(): who took one of the last server's children, which
-		   are dead, had claimed its record before, and we see it below. */
+		/* seq_cst: pairs with take_ready(): who took one of the last server's children,
+		   which are dead, had claimed its record before, and we see it below. */
 		atomic_exchange_explicit(&S->ready[k], 0, memory_order_seq_cst);
 	n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
 	for (uint32_t i = 0; i < n; i++) {

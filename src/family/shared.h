@@ -256,13 +256,13 @@ struct prong_process {
 
 /* How a prong_queue begins: all that the rooms below it know of one. */
 struct prongi_queue_head {
-	prongi_word kind;    /* PRONGI_QUEUE while it is one.  By who makes and frees it */
-	prongi_word written; /* 1: it has had a counted writer.  Set before that one runs; never
-				cleared */
+	prongi_word kind; /* PRONGI_QUEUE while it is one.  By who makes and frees it */
 };
 
-#define PRONGI_QUEUE_BELL 64 /* bytes from the head to the futex on which readers sleep; bit 0 of
-				its value is theirs */
+#define PRONGI_QUEUE_BELL 64 /* bytes from the head to the futex on which readers sleep */
+
+/* In the bell's value: it has had a counted writer.  Set before that one runs; never cleared. */
+#define PRONGI_WRITTEN ((uint32_t)1 << 31)
 
 #define PRONGI_QUEUE ((uint64_t)0x6575657571676e70) /* "pngqueue" */
 

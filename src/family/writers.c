@@ -5,7 +5,9 @@
       a process    counts while its record is RUNNING;
       a thread     counts while its slot has the queue in `writes';
       a starter    stands for what it starts, from before until after: `starts' in its slot.
-   And the queue keeps one bit, "there was one", set before the first of them runs.
+   And the queue keeps one bit, "there was one", set before the first of them runs.  It stands in
+   the word that readers sleep on: whoever slept there without knowing must look again, and who
+   sets the bit and is killed before the wake has told so in its slot.
 
    A writer moves from its starter's slot to a place of its own while a reader goes through the
    tables.  So slots are read before records, since a process RUNS before its starter lets go; and
@@ -23,6 +25,11 @@
 static struct prongi_queue_head *queue_at(uint64_t at)
 {
 	return (struct prongi_queue_head *)(uintptr_t)at;
+}
+
+static _Atomic uint32_t *bell_of(uint64_t at)
+{
+	return (_Atomic uint32_t *)(uintptr_t)(at + PRONGI_QUEUE_BELL);
 }
 
 static bool is_queue(uint64_t at)
@@ -81,14 +88,17 @@ void prongi_writes_end(void)
 	prongi_ends_tell(); /* it may have been refused, or have ended already */
 }
 
-/* Who sleeps there without knowing that there are counted writers has to look again. */
-static void ring_bell(struct prongi_queue_head *q)
+/* Who sleeps there without knowing that there are counted writers has to look again.  A server has
+   no slot to tell its death from: but whom it was starting is then started anew. */
+static void mark(uint64_t at)
 {
-	_Atomic uint32_t *bell = (_Atomic uint32_t *)(void *)((char *)q + PRONGI_QUEUE_BELL);
-
+	if (prongi_self.slot)
+		atomic_store_explicit(&prongi_self.slot->wake_lock, at + PRONGI_QUEUE_BELL,
+				      memory_order_relaxed);
+	prongi_then();
 	/* seq_cst: pairs with prongi_queue_listen(). */
-	atomic_fetch_add_explicit(bell, 2, memory_order_seq_cst);
-	prongi_os_wake(bell, INT_MAX, true);
+	atomic_fetch_or_explicit(bell_of(at), PRONGI_WRITTEN, memory_order_seq_cst);
+	prongi_os_wake(bell_of(at), INT_MAX, true);
 }
 
 void prongi_writes_mark(const prongi_word writes[PRONGI_WRITES])
@@ -96,10 +106,8 @@ void prongi_writes_mark(const prongi_word writes[PRONGI_WRITES])
 	for (int i = 0; i < PRONGI_WRITES; i++) {
 		uint64_t at = atomic_load_explicit(&writes[i], memory_order_relaxed);
 
-		if (!at || !is_queue(at))
-			continue;
-		atomic_store_explicit(&queue_at(at)->written, 1, memory_order_relaxed);
-		ring_bell(queue_at(at));
+		if (at && is_queue(at))
+			mark(at);
 	}
 	prongi_then();
 }
@@ -151,7 +159,7 @@ enum prongi_writers prongi_queue_writers(const struct prongi_queue_head *q)
 {
 	uint32_t before, after;
 
-	if (!atomic_load_explicit(&q->written, memory_order_relaxed))
+	if (!(atomic_load_explicit(bell_of((uintptr_t)q), memory_order_relaxed) & PRONGI_WRITTEN))
 		return PRONGI_WRITERS_NEVER;
 	do {
 		/* seq_cst: pairs with the changes of the word, and with those of the tables. */

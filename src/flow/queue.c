@@ -19,7 +19,7 @@ void prongi_queue_wake(_Atomic uint32_t *word, bool always)
 	uint32_t v = atomic_load_explicit(word, memory_order_seq_cst);
 
 	while (always || (v & 1))
-		if (atomic_compare_exchange_weak_explicit(word, &v, (v | 1) + 1,
+		if (atomic_compare_exchange_weak_explicit(word, &v, prongi_queue_told(v),
 							  memory_order_seq_cst,
 							  memory_order_seq_cst)) {
 			prongi_os_wake(word, 0x7fffffff, true);

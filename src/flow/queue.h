@@ -14,9 +14,10 @@
    ref   number of a block: { chunk 5, index 24 }
 
    Words for sleepers (ne: "not empty", nf: "not full", nj: "nothing left to wait for") are
-   { version 31, bit 0: somebody may sleep }.  A sleeper sets the bit, looks again, and sleeps while
-   the word is what it was then; a waker that finds the bit changes the word without it and wakes
-   all.  The bit may be set with nobody asleep, never the reverse. */
+   { written 1, version 30, bit 0: somebody may sleep }.  A sleeper sets the bit, looks again, and
+   sleeps while the word is what it was then; a waker that finds the bit changes the word without it
+   and wakes all.  The bit may be set with nobody asleep, never the reverse.  Of ne alone, written
+   says that there was a counted writer: see family/writers.c. */
 #ifndef PRONGI_FLOW_QUEUE_H
 #define PRONGI_FLOW_QUEUE_H
 
@@ -290,6 +291,12 @@ static inline uint32_t prongi_queue_listen(_Atomic uint32_t *word)
 
 	atomic_thread_fence(memory_order_seq_cst);
 	return v;
+}
+
+/* The next version of the word, in which nobody sleeps. */
+static inline uint32_t prongi_queue_told(uint32_t v)
+{
+	return (v & PRONGI_WRITTEN) | (((v | 1) + 1) & ~PRONGI_WRITTEN);
 }
 
 /* Change the word, and wake who sleeps on it.  always: even if nobody seems to. */

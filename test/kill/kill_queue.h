@@ -49,7 +49,16 @@ void queue_died(struct kill_trial *t);
 void queue_died_feed(struct kill_trial *t);
 void queue_died_drain(struct kill_trial *t);
 
+/* The blocks of the heap that are in use: to be called before there is a queue; and whether there
+   are more than so many besides, when there is none any more. */
+void queue_count_blocks(void);
+unsigned queue_leaked(uint64_t allowed);
+
+/* The same after the queue was freed by the next owner of the victim's slot. */
+unsigned queue_leaked_with_it(void);
+
 /* What is wrong with the queue when all is over: a check for each kind of operation. */
+unsigned queue_check_blocks(void);
 unsigned queue_check_put(void);
 unsigned queue_check_get(void);
 unsigned queue_check_all(void);

@@ -21,10 +21,20 @@ void queue_note(unsigned bad)
 
 /* --- the beginning -------------------------------------------------------------------------- */
 
+static uint64_t blocks; /* of the heap, before there was a queue */
+
+void queue_count_blocks(void)
+{
+	world_become(KILL_OTHERS);
+	blocks = world_blocks();
+	world_become(-1);
+}
+
 void queue_make(const prong_queue_opts *opts)
 {
 	static const prong_queue_opts plain = { .capacity = CAPACITY, .usual_size = 48 };
 
+	queue_count_blocks();
 	world_become(1);
 	if (prong_queue_new(&queue, opts ? opts : &plain))
 		die("no queue");
@@ -239,7 +249,7 @@ static bool in_use(uint32_t id)
 }
 
 /* Each block is in exactly one place. */
-static unsigned check_blocks(void)
+unsigned queue_check_blocks(void)
 {
 	struct walk w = { .bad = 0 };
 
@@ -263,6 +273,29 @@ static unsigned check_blocks(void)
 	return w.bad;
 }
 
+unsigned queue_leaked(uint64_t allowed)
+{
+	uint64_t now;
+
+	world_become(KILL_OTHERS);
+	now = world_blocks();
+	world_become(-1);
+	return now >= blocks && now - blocks <= allowed
+		       ? 0 : kill_because(KILL_LEAKED, "%lld blocks of the heap are left",
+					  (long long)(now - blocks));
+}
+
+unsigned queue_leaked_with_it(void)
+{
+	if (world_slot(0)->id == 0)
+		world_succeed(0); /* it drops what its predecessor had reserved */
+	else
+		world_become(KILL_OTHERS);
+	if (prong_queue_free(queue))
+		return kill_because(KILL_STUCK, "it cannot be freed: %s", prong_error_detail());
+	return queue_leaked(0);
+}
+
 static unsigned check_common(void)
 {
 	unsigned bad = world_check() | (unsigned)atomic_load(&kill_control->note[1]);
@@ -274,7 +307,8 @@ static unsigned check_common(void)
 	if (atomic_load(&kill_control->note[MUST_COME_BACK]) &
 	    ~atomic_load(&kill_control->note[GOT]))
 		bad |= kill_because(KILL_LOST, "a leased message did not come back");
-	return bad | check_blocks();
+	bad |= queue_check_blocks();
+	return bad ? bad : queue_leaked_with_it();
 }
 
 /* Messages that were put and that nobody got. */

@@ -98,6 +98,37 @@ bool world_holds(void)
 	return false;
 }
 
+/* A slot is claimed in turn: so many may have to be claimed before it. */
+void world_succeed(int actor)
+{
+	struct prongi_self taken[WORLD_SLOTS * 2], wanted;
+	int n = 0;
+
+	world_become(actor);
+	do {
+		prongi_self = (struct prongi_self){ NULL, 0, 0 };
+		if (n == WORLD_SLOTS * 2 || prongi_slot_claim((uint32_t)actor + 1))
+			die("the slot of actor %d is not to be had", actor);
+		taken[n++] = prongi_self;
+	} while (prongi_self.slot != world_slot(actor));
+	wanted = prongi_self;
+	while (--n > 0)
+		prongi_slot_release(taken[n - 1].slot);
+	prongi_self = wanted;
+}
+
+uint64_t world_blocks(void)
+{
+	prong_family_stats stats;
+
+	for (int i = 0; i <= KILL_OTHERS; i++) {
+		prong_free_at((void **)&world_slot(i)->spare);
+		prong_free_at((void **)&world_slot(i)->offer);
+	}
+	prong_family_stat(&stats);
+	return stats.blocks;
+}
+
 static int repair_other(void *slot)
 {
 	world_become(-1);

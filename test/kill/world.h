@@ -48,6 +48,12 @@ bool world_holds(void);
 
 struct prongi_slot *world_slot(int actor);
 
+/* Be the next thread that owns the slot of this actor, who is dead and repaired. */
+void world_succeed(int actor);
+
+/* Blocks of the heap in use, without what freed slots keep for their next owners. */
+uint64_t world_blocks(void);
+
 /* What is wrong with the actors' slots and the locks when all is over. */
 unsigned world_check(void);
 
