@@ -2,10 +2,10 @@
    again, round after round.  In the family's heap it works between processes, elsewhere between
    the threads of one.  There is nothing to destroy.
 
-   If one that has come gives up, because its deadline passes, its action fails, or it dies in
-   the call, the barrier breaks: all who wait, and all who come, get PRONG_BROKEN, until someone
-   resets it.  One that dies before it comes is missed by nobody but the others' deadlines: a
-   barrier does not know its members.  One that is stopped is waited for.
+   If one that has come gives up, because its deadline passes, it is cancelled, its action fails, or
+   it dies in the call, the barrier breaks: all who wait, and all who come, get PRONG_BROKEN, until
+   someone resets it.  One that dies before it comes is missed by nobody but the others' deadlines:
+   a barrier does not know its members.  One that is stopped is waited for.
 
    Example:
 	static prong_barrier *all;            in the heap

@@ -45,8 +45,9 @@ PRONG_API prong_time prong_in_ms(int64_t ms);
 /* Return the nanoseconds from a to b: negative when b is earlier. */
 PRONG_API int64_t prong_ns_between(prong_time a, prong_time b);
 
-/* Block until t, however many signals arrive. */
-PRONG_API void prong_sleep(prong_time t);
+/* Block until t, however many signals arrive.  Return 0, or PRONG_CANCELLED at once when the caller
+   is cancelled, see group.h. */
+PRONG_API int prong_sleep(prong_time t);
 
 PRONG_END_DECLS
 #endif

@@ -14,6 +14,9 @@
    address space for its heap, and -ENOSPC, when all its slots are taken: each
    thread that uses prong needs one, of 16,384.
 
+   Any function that may have to wait for somebody else, but to lock, returns
+   PRONG_CANCELLED instead when the caller has been cancelled, see group.h.
+
    Example:
 	r = prong_process_join(p, &code, prong_in_ms(500));
 	if (r == PRONG_TIMEDOUT)
@@ -33,11 +36,15 @@ enum {
 	PRONG_DEADLOCK,     /* waiting would never end: you wait for yourself */
 	PRONG_NOSERVER,     /* no process can be started: the family was opened too late */
 	PRONG_PRIVILEGE,    /* the server's privileges are not the caller's any more */
-	PRONG_FAILED,       /* in a report: it ran and returned non-zero */
-	PRONG_CRASHED,      /* in a report: a signal killed it, or its server was lost */
+	PRONG_FAILED,       /* it ran and returned non-zero */
+	PRONG_CRASHED,      /* a signal killed it, or its server was lost */
 	PRONG_RUNNING,      /* in a report: it has not ended */
 	PRONG_BROKEN,       /* a barrier: somebody gave up */
-	PRONG_CLOSED        /* nothing more goes in, and nothing is left */
+	PRONG_CLOSED,       /* nothing more goes in, and nothing is left */
+	PRONG_CANCELLED,    /* the caller shall end, or in a report: it did because of that */
+	PRONG_OVERRUN,      /* a task: it ran longer than it may */
+	PRONG_EMPTY,        /* there is none */
+	PRONG_FULL          /* no more go in now */
 };
 
 /* Return one line in English for a result of any prong function, or for

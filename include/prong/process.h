@@ -46,6 +46,7 @@
 PRONG_BEGIN_DECLS
 
 typedef struct prong_process prong_process;
+struct prong_group;
 struct prong_queue;
 
 enum prong_start_method {
@@ -91,6 +92,8 @@ typedef struct prong_process_opts {
 	const prong_limit *limits;      /* set last of all, beside the caller's */
 	size_t nlimits;                 /* at most 16 */
 	struct prong_queue *writes[4];  /* it counts as a writer of these until it has ended */
+	struct prong_group *group;      /* it belongs to this, which then has its handle: group.h */
+	void *tag;                      /* for what group hands out */
 	uint64_t reserved_[4];          /* must be zero */
 } prong_process_opts;
 
@@ -119,7 +122,7 @@ PRONG_MUST int prong_process_start(prong_process **out, prong_fn *fn, const void
    exit code, or the negative number of the signal that killed it.  Any member may
    join, and again.
    Return 0; PRONG_TIMEDOUT (it is alive), PRONG_DEADLOCK (p is the caller),
-   -EINVAL (p is NULL or freed). */
+   PRONG_CANCELLED (the caller is, see group.h), -EINVAL (p is NULL or freed). */
 PRONG_MUST int prong_process_join(prong_process *p, int *code, prong_time deadline);
 
 /* Send signal sig to p: SIGINT interrupts, SIGTERM asks it to end, SIGKILL ends it.

@@ -15,6 +15,7 @@
 #include <prong/report.h>
 #include <prong/process.h>
 #include <prong/thread.h>
+#include <prong/group.h>
 #include <prong/local.h>
 #include <prong/mutex.h>
 #include <prong/cond.h>

@@ -1,4 +1,16 @@
-/* How a process ended, and who it was. */
+/* How a process, a thread or a task ended, and who it was: one struct for the three, so that
+   what tells people about it is written once.  It holds no pointers: copy it, keep it, put it
+   into the heap.
+
+   Example:
+	prong_report r;
+	char text[2048];
+
+	prong_process_report(p, &r);
+	if (r.outcome) {
+		prong_report_text(&r, text, sizeof text);
+		fprintf(stderr, "%s\n", text);
+	}                                                                     */
 #ifndef PRONG_REPORT_H
 #define PRONG_REPORT_H
 
@@ -6,18 +18,30 @@
 
 PRONG_BEGIN_DECLS
 
+#define PRONG_FRAMES 32 /* that a report keeps of a stack */
+
 typedef struct prong_report {
-	int outcome;           /* 0, PRONG_RUNNING, PRONG_FAILED or PRONG_CRASHED */
+	int outcome;           /* 0, PRONG_RUNNING, PRONG_FAILED, PRONG_CRASHED, PRONG_CANCELLED or
+				  PRONG_OVERRUN */
 	int code;              /* what its function returned, or passed to exit() */
 	int signal;            /* what killed it; 0: none */
-	int pid;               /* its number */
+	int pid;               /* of the process that it was, or ran in; 0: it never ran */
 	bool core;             /* it left a core dump */
 	bool server_lost;      /* it was killed because its server was */
-	uint8_t reserved0_[6];
+	bool has_address;      /* address below is known */
+	uint8_t reserved0_[1];
+	uint32_t attempt;      /* of a task, 1 the first time it runs; else 0 */
+	uint64_t index;        /* of a task in a map or a stream; else 0 */
+	uint64_t address;      /* what a SIGSEGV or SIGBUS was about, or where the signal arose */
 	int64_t elapsed_ns;    /* from start to end; until now while it runs */
-	uint64_t peak_rss;     /* bytes; 0 while it runs, or when it is not known */
+	uint64_t peak_rss;     /* bytes, of its process; 0 while it runs, or when it is not known */
+	uint64_t frame[PRONG_FRAMES]; /* its stack: where it was, where that was called, ... */
+	uint32_t frames;       /* how many of them there are; 0: the stack is not known */
+	uint32_t reserved1_;
 	uint64_t reserved_[8];
-	char name[64];         /* cut where it is longer */
+	char name[64];         /* of the process, thread or task, cut where it is longer */
+	char worker[64];       /* of the thread or process that ran the task; else "" */
+	char message[256];     /* what the task said last; else "" */
 } prong_report;
 
 /* Write r as one line into buf, cut to size bytes with its NUL, such as

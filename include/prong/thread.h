@@ -11,6 +11,7 @@
 PRONG_BEGIN_DECLS
 
 typedef struct prong_thread prong_thread;
+struct prong_group;
 struct prong_queue;
 
 /* All-zero means the defaults.  Everything is copied. */
@@ -22,7 +23,9 @@ typedef struct prong_thread_opts {
 	const uint16_t *cpus;  /* the processors it may run on */
 	size_t ncpus;          /* 0: the caller's */
 	struct prong_queue *writes[4]; /* it counts as a writer of these until it has ended */
-	uint64_t reserved_[2]; /* must be zero */
+	struct prong_group *group; /* it belongs to this, which then has its handle: group.h */
+	void *tag;             /* for what group hands out */
+	uint64_t reserved_[4]; /* must be zero */
 } prong_thread_opts;
 
 /* Start a thread that calls fn on a copy of the size bytes at arg, or with size 0 on arg
@@ -34,7 +37,8 @@ PRONG_MUST int prong_thread_start(prong_thread **out, prong_fn *fn, const void *
 
 /* Block until t has ended; if result is not NULL store what fn returned.  Any thread of
    the process may join, and again.
-   Return 0; PRONG_TIMEDOUT, PRONG_DEADLOCK (t is the caller), -EINVAL (t is NULL). */
+   Return 0; PRONG_TIMEDOUT, PRONG_DEADLOCK (t is the caller),
+   PRONG_CANCELLED (the caller is, see group.h), -EINVAL (t is NULL). */
 PRONG_MUST int prong_thread_join(prong_thread *t, int *result, prong_time deadline);
 
 /* Return true from start until fn has returned. */

@@ -1,5 +1,6 @@
-/* Waiting for processes, and the end of a process's children when it ends itself. */
-#include "family/family.h"
+/* Waiting for processes, their ends at a time that was set, and the end of a process's children
+   when it ends itself. */
+#include "family/cancel.h"
 #include <signal.h>
 
 #define SPINS	 1000 /* some 30 us */
@@ -46,32 +47,53 @@ int prongi_await_any(const struct prongi_awaited *a, size_t n, prong_time deadli
 	return 0;
 }
 
-/* Sleep until p's state changes, the server's death could have gone unseen, or the deadline. */
-static void sleep_on(struct prong_process *p, prong_time deadline)
+typedef int sleep_fn(struct prongi_awaited *a, size_t n, prong_time deadline);
+
+static int sleep_through(struct prongi_awaited *a, size_t n, prong_time deadline)
 {
-	struct prongi_awaited a = { prongi_low(&p->state), 0, true };
+	return prongi_await_any(a, n, deadline);
+}
+
+/* Sleep until p's state changes, the server's death could have gone unseen, or the deadline; or as
+   sleep says.  Return PRONG_CANCELLED when that does. */
+static int sleep_on(struct prong_process *p, sleep_fn *sleep, prong_time deadline)
+{
+	struct prongi_awaited a[2] = { { prongi_low(&p->state), 0, true } };
 	uint64_t v;
 
 	watch_dying(p);
 	v = prongi_state(p);
 	if (over(prongi_phase(v)))
-		return;
-	a.seen = (uint32_t)v;
-	prongi_await_any(&a, 1, deadline);
+		return 0;
+	a[0].seen = (uint32_t)v;
+	return sleep(a, 1, deadline) == PRONG_CANCELLED ? PRONG_CANCELLED : 0;
+}
+
+static int await(struct prong_process *p, sleep_fn *sleep, prong_time deadline)
+{
+	int r = 0;
+
+	while (!over(prongi_phase_of(p))) {
+		if (r)
+			return r;
+		if (deadline.ns_ == PRONG_FOREVER.ns_ || prongi_os_now() < deadline.ns_)
+			r = sleep_on(p, sleep, deadline);
+		else if (ended_but_unsaid(p))
+			sleep_on(p, sleep_through, PRONG_FOREVER);
+		else
+			return PRONG_TIMEDOUT;
+	}
+	return 0;
 }
 
 int prongi_process_await(struct prong_process *p, prong_time deadline)
 {
-	while (!over(prongi_phase_of(p))) {
-		if (deadline.ns_ != PRONG_FOREVER.ns_ && prongi_os_now() >= deadline.ns_) {
-			if (!ended_but_unsaid(p))
-				return PRONG_TIMEDOUT;
-			sleep_on(p, PRONG_FOREVER);
-			continue;
-		}
-		sleep_on(p, deadline);
-	}
-	return 0;
+	return await(p, sleep_through, deadline);
+}
+
+int prongi_process_join(struct prong_process *p, prong_time deadline)
+{
+	return await(p, prongi_sleep_served, deadline);
 }
 
 /* --- at the end of their starter ----------------------------------------------------------- */
@@ -144,4 +166,69 @@ int prongi_children_end(prong_time deadline)
 	if (ms >= 0)
 		each_child(ask_daemon, PRONG_NOW);
 	return each_child(end_daemon, prong_in_ms(ms < 0 ? 0 : ms ? ms : 2000));
+}
+
+/* --- at a time ------------------------------------------------------------------------------- */
+
+/* Make the time in word at, where it is not sooner already; 0 is never. */
+static void hasten(prongi_word *word, uint64_t at)
+{
+	uint64_t v = atomic_load_explicit(word, memory_order_relaxed);
+
+	/* release: pairs with the acquire in prongi_alarm(): the record's time is seen. */
+	while (at && (!v || v > at) &&
+	       !atomic_compare_exchange_weak_explicit(word, &v, at, memory_order_release,
+						      memory_order_relaxed))
+		;
+}
+
+void prongi_process_end_by(struct prong_process *p, int64_t term_at, int64_t kill_at)
+{
+	prongi_word *alarm = &prongi_heap->server.alarm;
+
+	hasten(&p->term_at, (uint64_t)term_at);
+	hasten(&p->kill_at, (uint64_t)kill_at);
+	hasten(alarm, (uint64_t)term_at);
+	hasten(alarm, (uint64_t)kill_at);
+	prongi_ring();
+}
+
+/* Send sig to p if its time has come.  It is cleared after that: for a server that is killed in
+   between, the next does it again. */
+static void send_when_due(struct prong_process *p, prongi_word *at, int sig, uint64_t now)
+{
+	uint64_t v = atomic_load_explicit(at, memory_order_relaxed);
+
+	if (!v)
+		return;
+	if (v > now) {
+		hasten(&prongi_heap->server.alarm, v);
+		return;
+	}
+	send(p, sig);
+	atomic_compare_exchange_strong_explicit(at, &v, 0, memory_order_relaxed,
+						memory_order_relaxed);
+}
+
+prong_time prongi_alarm(void)
+{
+	prongi_word *alarm = &prongi_heap->server.alarm;
+	uint64_t now = (uint64_t)prongi_os_now();
+	uint64_t at = atomic_load_explicit(alarm, memory_order_relaxed);
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+
+	if (at && at <= now) {
+		/* acquire: pairs with the release in hasten(). */
+		atomic_exchange_explicit(alarm, 0, memory_order_acquire);
+		for (uint32_t i = 0; i < n; i++) {
+			struct prong_process *p = &prongi_heap->process[i];
+
+			if (prongi_phase_of(p) != PRONGI_RUNNING)
+				continue;
+			send_when_due(p, &p->term_at, SIGTERM, now);
+			send_when_due(p, &p->kill_at, SIGKILL, now);
+		}
+		at = atomic_load_explicit(alarm, memory_order_relaxed);
+	}
+	return at ? prong_time_((int64_t)at) : PRONG_FOREVER;
 }

@@ -44,6 +44,10 @@ const char *prong_strerror(int result)
 		[PRONG_RUNNING] = "it is still running",
 		[PRONG_BROKEN] = "the barrier is broken",
 		[PRONG_CLOSED] = "it is closed",
+		[PRONG_CANCELLED] = "cancelled",
+		[PRONG_OVERRUN] = "it ran longer than it may",
+		[PRONG_EMPTY] = "there is none",
+		[PRONG_FULL] = "it is full",
 	};
 
 	if (result < 0 && result >= -INT_MAX)

@@ -357,10 +357,15 @@ _Noreturn void prongi_child_forked(struct prong_process *p, int nanny, const int
 void prongi_signals_serve(void (*on_child)(int));
 void prongi_signals_restore(void);
 
+/* For the server: send the signals that are due, see prongi_process_end_by().  Return when the next
+   one will be. */
+prong_time prongi_alarm(void);
+
 /* Terminate the daemons of this process and join its children. */
 int prongi_children_end(prong_time deadline);
 
-/* Block until p has ended, or the deadline.  0 or PRONG_TIMEDOUT. */
+/* Block until p has ended, or the deadline.  0 or PRONG_TIMEDOUT; join also PRONG_CANCELLED. */
 int prongi_process_await(struct prong_process *p, prong_time deadline);
+int prongi_process_join(struct prong_process *p, prong_time deadline);
 
 #endif

@@ -70,7 +70,7 @@ static void await_members(void)
 			continue;
 		while (!prongi_os_ended(prongi_state_pid(v)) &&
 		       prongi_os_now() < deadline.ns_)
-			prong_sleep(prong_in_ms(1));
+			prongi_os_sleep(prong_in_ms(1));
 	}
 }
 
@@ -134,7 +134,7 @@ static void server_ended(void)
 	if (prongi_server_state() != PRONGI_SERVER_UP && !PRONGI_MUTANT(81))
 		finish();
 	while (fork_server(-1))
-		prong_sleep(prong_in_ms(100)); /* no process or memory left */
+		prongi_os_sleep(prong_in_ms(100)); /* no process or memory left */
 }
 
 /* --- roots ------------------------------------------------------------------------------------ */
@@ -403,7 +403,7 @@ int prongi_server_close(prong_time deadline)
 	while ((pid && !prongi_os_ended(pid)) || (guard && !prongi_os_ended(guard))) {
 		if (prongi_os_now() >= deadline.ns_)
 			return prongi_fail(PRONG_TIMEDOUT, "close: the server has not ended yet");
-		prong_sleep(prong_in_ms(1));
+		prongi_os_sleep(prong_in_ms(1));
 	}
 	reap_guard(true);
 	atomic_store_explicit(&S->state, PRONGI_NO_SERVER, memory_order_relaxed);

@@ -12,7 +12,7 @@
                          the server when nobody holds it
    A record that is freed may keep a block of the heap: the server must not enter the allocator, for
    it must never wait.  The next claimer frees it first. */
-#include "family/family.h"
+#include "family/cancel.h"
 #include <errno.h>
 
 #define AT_LEAST 16
@@ -119,6 +119,9 @@ static void blank(struct prong_process *p)
 	atomic_store_explicit(&p->parcel, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->nanny, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->has_result, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->cancel, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->term_at, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->kill_at, 0, memory_order_relaxed);
 	for (int i = 0; i < PRONGI_WRITES; i++)
 		atomic_store_explicit(&p->writes[i], 0, memory_order_relaxed);
 	p->fn = NULL;
@@ -304,10 +307,15 @@ void prongi_process_gone(struct prong_process *p)
 {
 	int pid = prongi_state_pid(prongi_state(p));
 
+	struct prong_process *parent = prongi_process_by_ref(
+		atomic_load_explicit(&p->parent, memory_order_relaxed));
+
 	atomic_fetch_add_explicit(&prongi_heap->server.deaths, 1, memory_order_relaxed);
 	if (!prongi_process_step(p, PRONGI_DYING, PRONGI_ENDED, pid))
 		prongi_process_step(p, PRONGI_ASKED, PRONGI_ENDED, pid);
 	prongi_process_wake(p);
+	if (parent && !PRONGI_MUTANT(201))
+		prongi_news_tell(parent);
 	let_go_if_unheld(p);
 	prongi_ends_tell();
 }

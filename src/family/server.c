@@ -7,7 +7,7 @@
 
    One child waits ready, forked ahead, so that a start costs its starter one wake.  A starter
    takes it by a CAS in the heap; the server learns of it at its next look. */
-#include "family/family.h"
+#include "family/cancel.h"
 #include <errno.h>
 #include <signal.h>
 #include <unistd.h>
@@ -360,7 +360,7 @@ static void mind_roots(void)
 		if (prongi_phase(v) == PRONGI_DYING) {
 			/* Its nanny may be gone before it: it dies with it, but not at once. */
 			while ((v & PRONGI_FORKED) && !prongi_os_ended(prongi_state_pid(v)))
-				prong_sleep(prong_in_ms(1));
+				prongi_os_sleep(prong_in_ms(1));
 			prongi_process_note_end(p, NULL, false);
 			prongi_process_dies(p);
 			prongi_process_gone(p);
@@ -434,8 +434,13 @@ static void take_over(void)
 			prongi_process_refuse(p, -ECONNRESET, "");
 		}
 	}
+	atomic_store_explicit(&S->alarm, 1, memory_order_relaxed); /* it may have been at it */
 	me.roots = atomic_load_explicit(&S->roots, memory_order_relaxed) - 1;
-	prongi_ends_tell(); /* the last one may have been killed just before */
+	/* The last one may have been killed just before. */
+	prongi_ends_tell();
+	for (uint32_t i = 0; i < n; i++)
+		if (prongi_phase_of(&prongi_heap->process[i]) != PRONGI_FREE)
+			prongi_news_tell(&prongi_heap->process[i]);
 }
 
 /* Store what is new only where it differs: starters read these at any time, and a successor finds
@@ -513,11 +518,14 @@ _Noreturn void prongi_serve(int guard, int up)
 		/* acquire: pairs with the release in prongi_ring(). */
 		uint32_t seen = atomic_load_explicit(&S->doorbell, memory_order_acquire);
 
+		prong_time alarm;
+
 		reap();
 		serve_asked();
 		serve_parcels();
 		mind_roots();
 		mind_guard();
+		alarm = prongi_alarm();
 		if (!PRONGI_MUTANT(85))
 			wake_taken();
 		if (atomic_load_explicit(&S->state, memory_order_relaxed) == PRONGI_SERVER_QUITS)
@@ -528,6 +536,6 @@ _Noreturn void prongi_serve(int guard, int up)
 			continue;
 		if (!me.swept)
 			me.swept = !prongi_os_kill_strangers(known);
-		prongi_os_wait_or_signal(&S->doorbell, seen);
+		prongi_os_wait_or_signal(&S->doorbell, seen, alarm);
 	}
 }

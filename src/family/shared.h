@@ -149,6 +149,9 @@ struct prongi_slot {
 		prongi_word queue, id;
 	} seat[PRONGI_SEATS];
 	prongi_word more;
+	prongi_word cancel;    /* { scope 62, state 2 }, see cancel.h.  Its thread begins scopes;
+				  anybody cancels them, by CAS; a futex sleeps on the low half */
+	prongi_word scopes;    /* so many it has had, over all its owners.  Owner only */
 	prongi_word repairing; /* the queue that the slot's repairer is at: it must not be freed */
 	prongi_word scrap;     /* a queue half made or half freed: the slot's next owner frees it */
 	prongi_word offer;     /* a block that may become a queue's; likewise */
@@ -224,6 +227,12 @@ struct prong_process {
 	_Atomic uint32_t lost;	  /* the ready child that took it died before ASKED.  The server */
 	_Atomic uint32_t parcel;  /* descriptors come for it through the server's socket */
 	_Atomic int32_t nanny;    /* of PRONG_FORK: who waits for it.  The nanny, before RUNNING */
+	prongi_word cancel;	  /* { generation, state 2 }, see cancel.c.  By the starter while
+				     BEING; then by anybody, by CAS */
+	prongi_word term_at, kill_at; /* when it gets SIGTERM, SIGKILL, if it still runs; 0: never.
+				     Anybody makes them sooner; the server clears them */
+	_Atomic uint32_t news;	  /* changes when something that it started has ended.  Everybody
+				     adds one */
 
 	/* Read-only from ASKED on.  Written by the starter while BEING. */
 	prongi_word writes[PRONGI_WRITES]; /* queues: while RUNNING it counts as their writer */
@@ -292,6 +301,9 @@ struct prongi_server {
 	prongi_word asked[PRONGI_PROCESSES / 64]; /* a bit for each record that is ASKED.  Set by
 						     the starter, cleared by the server before it
 						     looks */
+	prongi_word alarm;	   /* when a process may have to get a signal: the soonest term_at
+				      or kill_at; 0: never.  Anybody makes it sooner; the server
+				      clears it before it looks */
 	_Atomic uint32_t ends;	   /* changes when a process ends, see writers.c.  Everybody adds
 				      one */
 	_Atomic uint64_t started, deaths;

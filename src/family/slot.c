@@ -1,6 +1,7 @@
 /* Slots: taking one and giving it back.  A slot is claimed by one CAS that names the claimer's
    process, so that a claimer that dies before it has filled the slot leaves one that its
    process's repair finds.  Reuse goes round, so that a slot rests as long as possible. */
+#include "family/cancel.h"
 #include "family/check.h"
 #include <errno.h>
 
@@ -91,11 +92,13 @@ static uint64_t settle(struct prongi_slot *slot, uint32_t process)
 	atomic_store_explicit(&slot->process, process, memory_order_relaxed);
 	atomic_store_explicit(&slot->tid, (uint32_t)prongi_os_tid(), memory_order_relaxed);
 	atomic_store_explicit(&slot->wakes, 0, memory_order_relaxed);
+	prongi_scope_claim(slot, &prongi_heap->process[process]);
 	slot->filled = 0;
 	slot->reading = 0;
 	slot->detail[0] = '\0';
 	/* release: pairs with the acquire of whoever reads the id and then the fields. */
 	atomic_store_explicit(&slot->id, id, memory_order_release);
+	prongi_scope_claimed(slot, &prongi_heap->process[process]);
 	return id;
 }
 

@@ -33,6 +33,9 @@ static struct {
 
 static bool any_ready(const struct prongi_bell *b)
 {
+	if (b->cancel.word && atomic_load_explicit(b->cancel.word, memory_order_relaxed) !=
+				      b->cancel.seen)
+		return true;
 	for (size_t i = 0; i < b->n; i++)
 		if (!b->s[i].fd && prongi_source_ready(&b->s[i]))
 			return true;
@@ -48,6 +51,8 @@ static size_t arm(struct prongi_bell *b, struct prongi_awaited *a)
 		return b->kept ? prongi_conn_arm_taken(b->s->conn, a) : 0;
 	for (size_t i = 0; i < b->n; i++)
 		n += b->s[i].fd ? 0 : prongi_source_arm(&b->s[i], a + n);
+	if (b->cancel.word)
+		a[n++] = b->cancel;
 	return n;
 }
 
@@ -84,7 +89,7 @@ static size_t count_words(void)
 	size_t n = 1;
 
 	for (struct prongi_bell *b = me.first; b; b = b->next)
-		n += b->n * PRONGI_WORDS;
+		n += b->n * PRONGI_WORDS + 1;
 	return n;
 }
 
@@ -179,13 +184,16 @@ static void change(void)
 }
 
 /* Under lock. */
-static int begin(struct prongi_bell *b, const prong_source *s, size_t n)
+static int begin(struct prongi_bell *b, const prong_source *s, size_t n,
+		 struct prongi_awaited cancel)
 {
 	int r = start();
 
 	if (r)
 		return prongi_fail(r, "no thread, or no memory, for waiting in the caller's stead");
-	*b = (struct prongi_bell){ .next = me.first, .s = s, .n = n, .fd = prongi_os_bell_new() };
+	*b = (struct prongi_bell){
+		.next = me.first, .s = s, .n = n, .cancel = cancel, .fd = prongi_os_bell_new()
+	};
 	if (b->fd < 0)
 		return prongi_fail(b->fd, "no descriptor to be had");
 	me.first = b;
@@ -206,12 +214,13 @@ static void end(struct prongi_bell *b)
 	change();
 }
 
-int prongi_bell_begin(struct prongi_bell *b, const prong_source *s, size_t n)
+int prongi_bell_begin(struct prongi_bell *b, const prong_source *s, size_t n,
+		      struct prongi_awaited cancel)
 {
 	int r;
 
 	pthread_mutex_lock(&me.lock);
-	r = begin(b, s, n);
+	r = begin(b, s, n, cancel);
 	pthread_mutex_unlock(&me.lock);
 	return r;
 }
@@ -245,7 +254,7 @@ static int conn_fd(prong_conn *c)
 	if (!k)
 		return prongi_fail(-ENOMEM, "conn_fd: no memory");
 	k->source.conn = c;
-	r = begin(&k->bell, &k->source, 1);
+	r = begin(&k->bell, &k->source, 1, (struct prongi_awaited){ NULL, 0, false });
 	k->bell.kept = true;
 	if (r == 0)
 		return k->bell.fd;

@@ -6,6 +6,7 @@
    The steps are CAS of one word, in which each side may also take back what the other has not yet
    answered; a turn in it tells one offer from the next. */
 #include "flow/pipe.h"
+#include "family/cancel.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -37,19 +38,20 @@ static bool step(struct prongi_lane *l, uint64_t seen, enum prongi_offer phase)
 	return true;
 }
 
-/* Sleep until the offer is not what was seen, or the other end is gone.  0, PRONG_TIMEDOUT or
-   PRONG_CLOSED. */
+/* Sleep until the offer is not what was seen, or the other end is gone.  0, PRONG_TIMEDOUT,
+   PRONG_CLOSED; or when that may be, PRONG_CANCELLED. */
 static int await_change(const struct prong_conn *c, struct prongi_lane *l, uint64_t seen,
-			prong_time deadline)
+			prong_time deadline, bool may_be_cancelled)
 {
-	struct prongi_awaited a[2] = { { prongi_low(&l->offer), (uint32_t)seen, true } };
+	struct prongi_awaited a[3] = { { prongi_low(&l->offer), (uint32_t)seen, true } };
 	bool gone = prongi_conn_gone(c->other, &a[1]);
 
 	if (offer_now(l) != seen)
 		return 0;
 	if (gone)
 		return PRONG_CLOSED;
-	return prongi_await_any(a, a[1].word ? 2 : 1, deadline);
+	return may_be_cancelled ? prongi_sleep_served(a, a[1].word ? 2 : 1, deadline)
+				: prongi_await_any(a, a[1].word ? 2 : 1, deadline);
 }
 
 /* --- the sender ---------------------------------------------------------------------------- */
@@ -81,16 +83,18 @@ static int pursue(const struct prong_conn *c, struct prongi_lane *l, int fd, pro
 	if ((seen & PHASE) == PRONGI_OFFER_ASKED)
 		r = deliver(l, seen, fd);
 	if (r == 0)
-		r = await_change(c, l, seen, deadline);
+		r = await_change(c, l, seen, deadline, true);
 	if (r == 0)
 		return PRONG_RUNNING;
 	/* Take it back, unless the receiver has it already and will say so. */
 	seen = offer_now(l);
 	if ((seen & PHASE) == PRONGI_OFFER_NONE)
 		return 0;
-	if ((seen & PHASE) == PRONGI_OFFER_SENT && r == PRONG_TIMEDOUT)
-		return await_change(c, l, seen, PRONG_FOREVER) == PRONG_CLOSED ? PRONG_CLOSED
-									       : PRONG_RUNNING;
+	if ((seen & PHASE) == PRONGI_OFFER_SENT &&
+	    (r == PRONG_TIMEDOUT || r == PRONG_CANCELLED))
+		return await_change(c, l, seen, PRONG_FOREVER, false) == PRONG_CLOSED
+			       ? PRONG_CLOSED
+			       : PRONG_RUNNING;
 	return step(l, seen, PRONGI_OFFER_NONE) ? r : PRONG_RUNNING;
 }
 
@@ -126,8 +130,8 @@ int prong_conn_send_fd(prong_conn *c, int fd, prong_time deadline)
 		r = send_fd(c, fd, deadline);
 		prong_mutex_unlock(&c->out->sending);
 	}
-	if (r == PRONG_TIMEDOUT)
-		return prongi_fail(r, "conn_send_fd: not received until the deadline");
+	if (r == PRONG_TIMEDOUT || r == PRONG_CANCELLED)
+		return prongi_gave_up(r, "conn_send_fd", "not received until the deadline");
 	if (r == PRONG_CLOSED)
 		return prongi_fail(r, "conn_send_fd: the other end is closed");
 	return r ? prongi_fail(r, "conn_send_fd: %s", strerror(-r)) : 0;
@@ -161,7 +165,7 @@ static int ask(const struct prong_conn *c, struct prongi_lane *l, int listener, 
 	if (!step(l, seen, PRONGI_OFFER_ASKED))
 		return PRONG_RUNNING;
 	while (r == 0 && ((seen = offer_now(l)) & PHASE) == PRONGI_OFFER_ASKED)
-		r = await_change(c, l, seen, deadline);
+		r = await_change(c, l, seen, deadline, true);
 	if (r && step(l, seen, PRONGI_OFFER_MADE))
 		return r;
 	seen = offer_now(l);

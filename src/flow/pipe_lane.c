@@ -3,6 +3,7 @@
    A side that must wait looks at the other's word for a while, for to wake a sleeper costs as much,
    and then sleeps on it, together with the state of the process that owns the other end. */
 #include "flow/pipe.h"
+#include "family/cancel.h"
 #include <errno.h>
 #include <limits.h>
 
@@ -75,10 +76,10 @@ static bool spin(const struct prongi_lane_wait *w)
 	return false;
 }
 
-/* Sleep until there is something to look at.  0 or PRONG_TIMEDOUT. */
+/* Sleep until there is something to look at.  0, PRONG_TIMEDOUT or PRONG_CANCELLED. */
 static int sleep_on(const struct prongi_lane_wait *w, prong_time deadline)
 {
-	struct prongi_awaited a[2];
+	struct prongi_awaited a[3];
 	/* seq_cst: pairs with prongi_lane_move(), and with the nudge after a change of owners. */
 	uint64_t v = atomic_fetch_or_explicit(w->word, PRONGI_SLEEPER, memory_order_seq_cst);
 
@@ -86,8 +87,7 @@ static int sleep_on(const struct prongi_lane_wait *w, prong_time deadline)
 	if (w->ready(w->l, v, w->arg) || prongi_conn_gone(w->c->other, &a[1]))
 		return 0;
 	/* Without a second word the other end is this process's own, and only threads can come. */
-	return a[1].word ? prongi_await_any(a, 2, deadline)
-			 : prongi_os_wait(a->word, a->seen, deadline, true);
+	return a[1].word ? prongi_sleep_served(a, 2, deadline) : prongi_sleep_any(a, 1, deadline);
 }
 
 int prongi_lane_await(const struct prongi_lane_wait *w, prong_time deadline)
@@ -103,7 +103,7 @@ int prongi_lane_await(const struct prongi_lane_wait *w, prong_time deadline)
 		if (gone)
 			return PRONG_CLOSED;
 		if (r || deadline.ns_ <= PRONG_NOW.ns_)
-			return PRONG_TIMEDOUT;
+			return r ? r : PRONG_TIMEDOUT;
 		if (spin(w))
 			return 0;
 		r = sleep_on(w, deadline);
@@ -120,7 +120,7 @@ static void await_repaired(uint64_t id)
 
 	/* acquire: pairs with the release in wipe(), repair.c. */
 	while (id && atomic_load_explicit(at, memory_order_acquire) == (id | PRONGI_DEAD))
-		prong_sleep(prong_in_ms(1));
+		prongi_os_sleep(prong_in_ms(1));
 }
 
 /* A block at *place is on its way at *begin; it is over when the word has moved on. */

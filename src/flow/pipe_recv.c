@@ -2,6 +2,7 @@
    receiving.  Of a large one the head moves first, and `in' keeps its block until that has been
    copied and freed, or handed over. */
 #include "flow/pipe.h"
+#include "family/cancel.h"
 #include <errno.h>
 
 struct record {
@@ -101,8 +102,8 @@ bool prongi_lane_skip(struct prongi_lane *l)
 
 int prongi_lane_recv_fail(int r, const char *what)
 {
-	if (r == PRONG_TIMEDOUT)
-		return prongi_fail(r, "%s: no message until the deadline", what);
+	if (r == PRONG_TIMEDOUT || r == PRONG_CANCELLED)
+		return prongi_gave_up(r, what, "no message until the deadline");
 	if (r == PRONG_CLOSED)
 		return prongi_fail(r, "%s: the other end is closed", what);
 	if (r == -EBADMSG)

@@ -2,6 +2,7 @@
    sending.  A large message is written into a block of its own first, which `out' keeps until it
    has been sent. */
 #include "flow/pipe.h"
+#include "family/cancel.h"
 #include <errno.h>
 
 static uint64_t tail_of(const struct prongi_lane *l)
@@ -121,8 +122,8 @@ static int check(const struct prong_conn *c, const void *data, size_t size)
 
 static int explain(int r)
 {
-	if (r == PRONG_TIMEDOUT)
-		return prongi_fail(r, "conn_send: the line was full until the deadline");
+	if (r == PRONG_TIMEDOUT || r == PRONG_CANCELLED)
+		return prongi_gave_up(r, "conn_send", "the line was full until the deadline");
 	if (r == PRONG_CLOSED)
 		return prongi_fail(r, "conn_send: the other end is closed");
 	return r;

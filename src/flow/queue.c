@@ -1,6 +1,7 @@
 /* The calls of prong_queue that move messages: what they check, and when they wait.  The ring
    itself is in queue_ring.c; queues come and go in queue_life.c. */
 #include "flow/queue.h"
+#include "family/cancel.h"
 #include <errno.h>
 
 #define LOOKS  40 /* before a sleep */
@@ -79,17 +80,17 @@ static enum prongi_writers writers(const struct attempt *a)
 /* Sleep while the word is v; who waits for a message, also until a counted writer has gone. */
 static int sleep_while(const struct attempt *a, uint32_t v, prong_time deadline)
 {
-	const struct prongi_awaited both[2] = { { a->word, v, true }, prongi_ends() };
+	struct prongi_awaited both[3] = { { a->word, v, true }, prongi_ends() };
 	int r;
 
 	switch (writers(a)) {
 	case PRONGI_WRITERS_GONE:
 		return last_words(a);
 	case PRONGI_WRITERS_SOME:
-		r = prongi_os_wait_any(both, 2, deadline);
+		r = prongi_sleep_any(both, 2, deadline);
 		break;
 	default:
-		r = prongi_os_wait(a->word, v, deadline, true);
+		r = prongi_sleep(a->word, v, deadline, true);
 	}
 	return r ? r : PRONGI_NOTHING;
 }
@@ -102,7 +103,7 @@ static int sleep_once(const struct attempt *a, prong_time deadline)
 	return r == PRONGI_NOTHING ? sleep_while(a, v, deadline) : r;
 }
 
-/* Until it is done or the deadline has passed. */
+/* Until it is done, the deadline has passed, or the caller is cancelled. */
 static int wait_for(const struct attempt *a, prong_time deadline)
 {
 	int r;
@@ -170,7 +171,7 @@ static int check_put(const struct prong_queue *q, size_t size, const char *what)
 
 static int blocked(int r, const char *what, const char *why)
 {
-	return r == PRONG_TIMEDOUT || r == PRONG_CLOSED ? prongi_fail(r, "%s: %s", what, why) : r;
+	return r > 0 ? prongi_gave_up(r, what, why) : r;
 }
 
 /* Put the caller's spare, which is filled. */

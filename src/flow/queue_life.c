@@ -6,6 +6,7 @@
 
    Not here: what moves messages. */
 #include "flow/queue.h"
+#include "family/cancel.h"
 #include <errno.h>
 
 #define USUAL	   112
@@ -407,8 +408,8 @@ int prong_queue_join(prong_queue *q, prong_time deadline)
 		uint32_t v = prongi_queue_listen(&q->nj);
 
 		if (!all_done(q))
-			r = prongi_os_wait(&q->nj, v, deadline, true);
+			r = prongi_sleep(&q->nj, v, deadline, true);
 	}
 	atomic_store_explicit(&me.seat->asleep, 0, memory_order_relaxed);
-	return r ? prongi_fail(r, "queue_join: messages are left") : 0;
+	return r ? prongi_gave_up(r, "queue_join", "messages are left") : 0;
 }

@@ -167,16 +167,20 @@ static int sleep_on_words(struct wait *w)
 		n += prongi_source_arm(&w->s[i], w->words + n);
 	if (look(w))
 		return 0;
-	return prongi_await_any(w->words, n, w->deadline);
+	return prongi_sleep_served(w->words, n, w->deadline);
 }
 
 /* With a bell when there are others than descriptors. */
 static int sleep_on_fds(struct wait *w)
 {
+	struct prongi_awaited cancel = { NULL, 0, true };
 	struct prongi_bell bell;
-	bool mixed = w->nfds < w->n;
-	int r = mixed ? prongi_bell_begin(&bell, w->s, w->n) : 0;
+	bool mixed = prongi_cancel_arm(&cancel) || w->nfds < w->n;
+	int r;
 
+	if (prong_cancelled())
+		return PRONG_CANCELLED;
+	r = mixed ? prongi_bell_begin(&bell, w->s, w->n, cancel) : 0;
 	if (r)
 		return r;
 	if (mixed)
@@ -184,6 +188,8 @@ static int sleep_on_fds(struct wait *w)
 	r = prongi_os_poll(w->fds, w->nfds + mixed, w->deadline);
 	if (mixed)
 		prongi_bell_end(&bell);
+	if (prong_cancelled())
+		return PRONG_CANCELLED;
 	return r < 0 ? r : r ? 0 : PRONG_TIMEDOUT;
 }
 
@@ -203,16 +209,16 @@ static int wait_for(struct wait *w)
 			continue; /* somebody took it in the meantime */
 		}
 		if (r || w->deadline.ns_ <= PRONG_NOW.ns_)
-			return r && r != PRONG_TIMEDOUT
-				       ? r
-				       : prongi_fail(PRONG_TIMEDOUT, "wait: nothing is ready");
+			return r < 0 ? r
+				     : prongi_gave_up(r ? r : PRONG_TIMEDOUT, "wait",
+						      "nothing is ready");
 		r = w->nfds ? sleep_on_fds(w) : sleep_on_words(w);
 	}
 }
 
 static int wait_with(struct wait *w)
 {
-	struct prongi_awaited words[PRONGI_WORDS * FEW];
+	struct prongi_awaited words[PRONGI_WORDS * FEW + 1];
 	struct pollfd fds[FEW + 1];
 	void *memory = NULL;
 	int r;
@@ -220,11 +226,12 @@ static int wait_with(struct wait *w)
 	w->words = words;
 	w->fds = fds;
 	if (w->n > FEW) {
-		memory = malloc(w->n * (PRONGI_WORDS * sizeof *words + sizeof *fds) + sizeof *fds);
+		memory = malloc(w->n * (PRONGI_WORDS * sizeof *words + sizeof *fds) +
+				sizeof *words + sizeof *fds);
 		if (!memory)
 			return prongi_fail(-ENOMEM, "wait: no memory for %zu sources", w->n);
 		w->words = memory;
-		w->fds = (void *)(w->words + PRONGI_WORDS * w->n);
+		w->fds = (void *)(w->words + PRONGI_WORDS * w->n + 1);
 	}
 	r = wait_for(w);
 	free(memory);

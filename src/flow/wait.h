@@ -2,7 +2,8 @@
 #ifndef PRONGI_WAIT_H
 #define PRONGI_WAIT_H
 
-#include "family/family.h"
+#include "family/cancel.h"
+#include <prong/group.h>
 #include <prong/wait.h>
 
 #define PRONGI_WORDS 2 /* the most that one source is slept on by */
@@ -20,6 +21,7 @@ struct prongi_bell {
 	struct prongi_bell *next;
 	const prong_source *s;
 	size_t n;
+	struct prongi_awaited cancel; /* or when this has changed; its word may be NULL */
 	int fd;
 	bool rings;
 	bool kept; /* longer than a call: to be silent again when all has been taken */
@@ -27,7 +29,8 @@ struct prongi_bell {
 
 /* Make a bell and have it watched.  s stays the caller's and is read until the end.  0, -EMFILE,
    -EAGAIN or -ENOMEM. */
-int prongi_bell_begin(struct prongi_bell *b, const prong_source *s, size_t n);
+int prongi_bell_begin(struct prongi_bell *b, const prong_source *s, size_t n,
+		      struct prongi_awaited cancel);
 void prongi_bell_end(struct prongi_bell *b);
 
 #endif

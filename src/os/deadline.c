@@ -26,7 +26,7 @@ int64_t prong_ns_between(prong_time a, prong_time b)
 	return d;
 }
 
-void prong_sleep(prong_time t)
+void prongi_os_sleep(prong_time t)
 {
 	_Atomic uint32_t nobody = 0;
 

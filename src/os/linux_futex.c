@@ -121,7 +121,7 @@ int prongi_os_wait_any(const struct prongi_awaited *a, size_t n, prong_time dead
 	if (deadline.ns_ <= 0)
 		return PRONG_TIMEDOUT;
 	if (n == 0) {
-		prong_sleep(deadline);
+		prongi_os_sleep(deadline);
 		return PRONG_TIMEDOUT;
 	}
 	if (n > MOST)
@@ -132,9 +132,12 @@ int prongi_os_wait_any(const struct prongi_awaited *a, size_t n, prong_time dead
 	return r == -ENOSYS ? wait_and_look(a, n, deadline) : r;
 }
 
-void prongi_os_wait_or_signal(_Atomic uint32_t *word, uint32_t seen)
+void prongi_os_wait_or_signal(_Atomic uint32_t *word, uint32_t seen, prong_time deadline)
 {
-	futex(word, FUTEX_WAIT_BITSET, seen, NULL);
+	struct timespec until;
+
+	if (deadline.ns_ > 0)
+		futex(word, FUTEX_WAIT_BITSET, seen, timespec_of(deadline, &until));
 }
 
 int prongi_os_wake(_Atomic uint32_t *word, int n, bool shared)

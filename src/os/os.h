@@ -19,8 +19,8 @@
    shared: the word lies in the heap, and other processes may wake it. */
 int prongi_os_wait(_Atomic uint32_t *word, uint32_t seen, prong_time deadline, bool shared);
 
-/* The same without a deadline, but any signal ends it. */
-void prongi_os_wait_or_signal(_Atomic uint32_t *word, uint32_t seen);
+/* The same, but any signal ends it. */
+void prongi_os_wait_or_signal(_Atomic uint32_t *word, uint32_t seen, prong_time deadline);
 
 /* A word that somebody sleeps on together with others, and the value that it had. */
 struct prongi_awaited {
@@ -44,6 +44,9 @@ void prongi_os_bell(int fd, bool rings);
 
 /* Wake up to n waiters of word; return how many there were.  In signal handlers too. */
 int prongi_os_wake(_Atomic uint32_t *word, int n, bool shared);
+
+/* Block until the deadline, however many signals arrive (deadline.c). */
+void prongi_os_sleep(prong_time deadline);
 
 /* Let others run on this processor first. */
 void prongi_os_yield(void);

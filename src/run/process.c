@@ -1,6 +1,7 @@
 /* Asking a process: its end, its name, its relatives.  Everything is read from its record in the
    heap; only signals and descriptors concern the system. */
 #include "run/process.h"
+#include "family/cancel.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +27,9 @@ int prong_process_join(prong_process *p, int *code, prong_time deadline)
 		return r;
 	if (p == prongi_me)
 		return prongi_fail(PRONG_DEADLOCK, "process_join: of the calling process");
-	r = prongi_process_await(p, deadline);
+	r = prongi_process_join(p, deadline);
+	if (r == PRONG_CANCELLED)
+		return prongi_gave_up(r, "process_join", "");
 	if (r)
 		return prongi_fail(r, "process_join: %s still runs", p->name);
 	if (code)
@@ -79,8 +82,12 @@ int prong_process_pid(const prong_process *p)
 
 static int outcome_of(const struct prong_process *p, uint64_t state)
 {
+	bool cancelled = atomic_load_explicit(&p->cancel, memory_order_relaxed) & PRONGI_CANCEL_IS;
+
 	if (!over(state))
 		return PRONG_RUNNING;
+	if (cancelled && (p->code || p->signal == SIGTERM || p->signal == SIGKILL))
+		return PRONG_CANCELLED;
 	return p->signal ? PRONG_CRASHED : p->code ? PRONG_FAILED : 0;
 }
 

@@ -10,6 +10,9 @@
    calling thread is "MainThread" now, and counting begins anew. */
 void prongi_threads_after_fork(void);
 
+/* Block until t has ended, also when the caller is cancelled. */
+void prongi_thread_await(prong_thread *t);
+
 /* On what to sleep until t ends; return how many words: 0 when it has ended. */
 size_t prongi_thread_arm(prong_thread *t, struct prongi_awaited *a);
 

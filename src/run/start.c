@@ -8,6 +8,7 @@
       is sent: when files must travel. */
 #include "run/process.h"
 #include "family/check.h"
+#include "run/group.h"
 #include <errno.h>
 #include <prong/family.h>
 #include <pthread.h>
@@ -89,6 +90,8 @@ int prongi_start_record(struct prong_process **out, const struct prongi_start *s
 	for (int i = 0; i < PRONGI_WRITES; i++)
 		atomic_store_explicit(&p->writes[i], (uintptr_t)s->opts->writes[i],
 				      memory_order_relaxed);
+	if (s->opts->group)
+		prongi_process_cancellable(p);
 	p->started = prongi_os_now();
 	*out = p;
 	return 0;
@@ -262,7 +265,7 @@ static int start(struct prong_process **out, const struct prongi_start *s)
 
 	for (int i = 0; i < TRIES && r == -ECONNRESET; i++) {
 		if (i)
-			prong_sleep(prong_in_ms(i));
+			prongi_os_sleep(prong_in_ms(i));
 		r = start_once(out, s);
 	}
 	return r == -ECONNRESET ? prongi_fail(-EAGAIN, "process_start: servers are lost as soon as "
@@ -275,6 +278,7 @@ int prong_process_start(prong_process **out, prong_fn *fn, const void *arg, size
 {
 	static const prong_process_opts defaults;
 	struct prongi_start s = { fn, arg, size, opts ? opts : &defaults };
+	struct prongi_child *place;
 	int r;
 
 	if (!out)
@@ -288,8 +292,15 @@ int prong_process_start(prong_process **out, prong_fn *fn, const void *arg, size
 		return r;
 	if (atomic_load_explicit(&prongi_me->state, memory_order_relaxed) & PRONGI_DAEMON)
 		return prongi_fail(-EPERM, "process_start: a daemon may start no processes");
+	r = prongi_group_place(&place, s.opts->group, s.opts->tag, "process_start");
+	if (r)
+		return r;
 	prongi_writes_begin(s.opts->writes);
 	r = s.opts->method == PRONG_FORK ? prongi_start_fork(out, &s) : start(out, &s);
 	prongi_writes_end();
+	if (r)
+		prongi_group_withdraw(place);
+	else
+		prongi_group_add_process(place, *out);
 	return r;
 }

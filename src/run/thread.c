@@ -10,8 +10,9 @@
    In a forked child none of the parent's threads exists, and the one that forked is the first of a
    new process.  A handle from before the fork is good for its name and number, and can be joined at
    once, with -1 unless the thread had ended; freeing it is never wrong. */
-#include "family/family.h"
+#include "family/cancel.h"
 #include "os/thread_os.h"
+#include "run/group.h"
 #include "run/list.h"
 #include "run/run.h"
 #include <prong/local.h>
@@ -53,6 +54,7 @@ struct prong_thread {
 	const uint16_t *cpus;
 	size_t ncpus;
 	struct prong_queue *const *writes; /* NULL: none */
+	struct prongi_child *place; /* in its group; NULL: none */
 	int refused; /* by the thread, before id: why it will not run fn */
 	uint16_t bad_cpu;
 	bool no_slot; /* that is why */
@@ -80,6 +82,7 @@ static bool here(const prong_thread *t)
 void prongi_threads_after_fork(void)
 {
 	life++;
+	prongi_groups_after_fork();
 	pthread_mutex_init(&lock, NULL); /* whoever held it is not here */
 	prongi_link_init(&living);
 	atomic_store_explicit(&threads_named, 0, memory_order_relaxed);
@@ -106,7 +109,33 @@ static void set(_Atomic uint32_t *word, uint32_t value)
 		prongi_os_wake(word, INT_MAX, false);
 }
 
-/* Block until word is set.  0 or PRONG_TIMEDOUT. */
+/* What to sleep on until word is set; return how many words: 0 when it is. */
+static size_t arm(_Atomic uint32_t *word, struct prongi_awaited *a)
+{
+	uint32_t seen = UNSET;
+
+	/* acquire: pairs with the release in set(). */
+	atomic_compare_exchange_strong_explicit(word, &seen, AWAITED, memory_order_acquire,
+						memory_order_acquire);
+	*a = (struct prongi_awaited){ word, AWAITED, false };
+	return !is_set(seen);
+}
+
+/* Block until word is set, or the caller is cancelled.  0, PRONG_TIMEDOUT, PRONG_CANCELLED. */
+static int await_set(_Atomic uint32_t *word, prong_time deadline)
+{
+	struct prongi_awaited a[2];
+
+	while (arm(word, a)) {
+		int r = prongi_sleep_any(a, 1, deadline);
+
+		if (r)
+			return is_set(look(word)) ? 0 : r;
+	}
+	return 0;
+}
+
+/* Block until word is set, whatever comes.  0 or PRONG_TIMEDOUT. */
 static int await(_Atomic uint32_t *word, prong_time deadline)
 {
 	for (;;) {
@@ -121,18 +150,6 @@ static int await(_Atomic uint32_t *word, prong_time deadline)
 		if (prongi_os_wait(word, AWAITED, deadline, false) == PRONG_TIMEDOUT)
 			return is_set(look(word)) ? 0 : PRONG_TIMEDOUT;
 	}
-}
-
-/* What to sleep on until word is set; return how many words: 0 when it is. */
-static size_t arm(_Atomic uint32_t *word, struct prongi_awaited *a)
-{
-	uint32_t seen = UNSET;
-
-	/* acquire: pairs with the release in set(). */
-	atomic_compare_exchange_strong_explicit(word, &seen, AWAITED, memory_order_acquire,
-						memory_order_acquire);
-	*a = (struct prongi_awaited){ word, AWAITED, false };
-	return !is_set(seen);
 }
 
 /* --- in the thread --------------------------------------------------------------------------- */
@@ -155,19 +172,25 @@ static void retire(prong_thread *t)
 
 static void end(void *t)
 {
+	prong_thread *me = t;
+
 	prongi_locals_end(); /* first: what it calls may lock, or ask for this thread's name */
+	if (me->place)
+		prongi_group_thread_ends(me->place, me->result);
 	prongi_leave();
-	retire(t);
+	retire(me);
 }
 
-/* With a slot of its own, which says so. */
-static int count_as_writer(prong_thread *t)
+/* With a slot of its own, which says what it writes, and where it can be cancelled. */
+static int take_part(prong_thread *t)
 {
 	int r = prongi_enter();
 
 	t->no_slot = r != 0;
-	if (r == 0)
+	if (r == 0 && t->writes)
 		prongi_writes_mine(t->writes);
+	if (r == 0 && t->place)
+		prongi_group_thread_begins(t->place, t);
 	return r;
 }
 
@@ -176,8 +199,8 @@ static void begin(prong_thread *t)
 	current = t;
 	if (t->ncpus)
 		t->refused = prongi_os_run_on(t->cpus, t->ncpus, &t->bad_cpu);
-	if (t->writes && !t->refused)
-		t->refused = count_as_writer(t);
+	if ((t->writes || t->place) && !t->refused)
+		t->refused = take_part(t);
 	prongi_os_set_title(t->name);
 	set(&t->id, (uint32_t)prongi_os_tid());
 }
@@ -302,7 +325,7 @@ static int hear(prong_thread *t)
 		return 0;
 	(void)join_quietly(t, PRONG_FOREVER);
 	if (t->no_slot)
-		return prongi_fail(r, "thread_start: no slot for one more thread that writes");
+		return prongi_fail(r, "thread_start: no slot for one more thread");
 	if (r == -EINVAL)
 		return prongi_fail(r, "thread_start: no processor %u for it", t->bad_cpu);
 	return prongi_fail(r, "thread_start: its processors cannot be set");
@@ -316,7 +339,7 @@ static int launch(prong_thread *t, size_t stack_size)
 		return prongi_fail(-r, "thread_start: a stack cannot have %zu bytes", stack_size);
 	if (r)
 		return prongi_fail(-r, "thread_start: no thread or stack left to be had");
-	if (t->ncpus || t->writes)
+	if (t->ncpus || t->writes || t->place)
 		r = hear(t);
 	if (r == 0)
 		set(&t->started, YES);
@@ -327,6 +350,7 @@ int prong_thread_start(prong_thread **out, prong_fn *fn, const void *arg, size_t
 		       const prong_thread_opts *opts)
 {
 	static const prong_thread_opts defaults;
+	struct prongi_child *place = NULL;
 	prong_thread *t;
 	int r;
 
@@ -339,17 +363,23 @@ int prong_thread_start(prong_thread **out, prong_fn *fn, const void *arg, size_t
 		r = check_arg(arg, size);
 	if (r == 0)
 		r = prongi_enter(); /* with the first thread it would be too late for a server */
+	if (r == 0)
+		r = prongi_group_place(&place, opts->group, opts->tag, "thread_start");
 	if (r)
 		return r;
 	atomic_store_explicit(&prongi_on_forget, prongi_threads_after_fork, memory_order_relaxed);
 	t = make(fn, arg, size, opts);
-	if (!t)
+	if (!t) {
+		prongi_group_withdraw(place);
 		return prongi_fail(-ENOMEM, "thread_start: no memory for the argument");
+	}
+	t->place = place;
 	list(t);
 	prongi_writes_begin(opts->writes);
 	r = launch(t, opts->stack_size);
 	prongi_writes_end();
 	if (r) {
+		prongi_group_withdraw(place);
 		unlist(t);
 		free(t);
 		return r;
@@ -409,8 +439,15 @@ static int join(prong_thread *t, prong_time deadline)
 	}
 }
 
+void prongi_thread_await(prong_thread *t)
+{
+	(void)join(t, PRONG_FOREVER);
+}
+
 static int fail_join(int r, const prong_thread *t)
 {
+	if (r == PRONG_CANCELLED)
+		return prongi_gave_up(r, "thread_join", "");
 	if (r == PRONG_TIMEDOUT)
 		return prongi_fail(r, "thread_join: %s still runs", t->name);
 	return prongi_fail(r, "thread_join: %s cannot be joined", t->name);
@@ -418,6 +455,7 @@ static int fail_join(int r, const prong_thread *t)
 
 int prong_thread_join(prong_thread *t, int *result, prong_time deadline)
 {
+	struct prongi_awaited cancel;
 	int r = 0;
 
 	if (!t)
@@ -425,7 +463,9 @@ int prong_thread_join(prong_thread *t, int *result, prong_time deadline)
 	if (here(t)) {
 		if (t == current)
 			return prongi_fail(PRONG_DEADLOCK, "thread_join: t is the caller");
-		r = join(t, deadline);
+		/* Joining the thread beneath cannot be cancelled. */
+		r = prongi_cancel_arm(&cancel) ? await_set(&t->ended, deadline) : 0;
+		r = r ? r : join(t, deadline);
 	}
 	if (r)
 		return fail_join(r, t);

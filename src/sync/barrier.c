@@ -86,19 +86,21 @@ static bool shatter(prongi_word *word, uint32_t round)
 	return true;
 }
 
-/* Block until the round is over, or broken.  0 or PRONG_TIMEDOUT. */
+/* Block until the round is over, or broken.  0; PRONG_TIMEDOUT or PRONG_CANCELLED. */
 static int await(prongi_word *word, uint32_t round, prong_time deadline)
 {
 	struct prongi_looks looks = { 0, 0 };
 	uint64_t v = look(word);
+	int r;
 
 	while ((uint32_t)v == round && deadline.ns_ > 0 && prongi_look_again(&looks))
 		v = look(word);
 	while ((uint32_t)v == round) {
 		if (!(v & ASLEEP) && !change(word, &v, v | ASLEEP))
 			continue;
-		if (prongi_sleep_on(word, v, deadline))
-			return (uint32_t)look(word) == round ? PRONG_TIMEDOUT : 0;
+		r = prongi_sleep_on(word, v, deadline);
+		if (r)
+			return (uint32_t)look(word) == round ? r : 0;
 		v = look(word);
 	}
 	return 0;
@@ -122,11 +124,12 @@ static void leave(void)
 	atomic_store_explicit(&prongi_self.slot->bar, 0, memory_order_relaxed);
 }
 
-/* Come to b in the first round that is not full.  *v is the word before.  0, PRONG_BROKEN, or
-   PRONG_TIMEDOUT: the caller has not come. */
+/* Come to b in the first round that is not full.  *v is the word before.  0, PRONG_BROKEN; or as
+   await(): the caller has not come. */
 static int arrive(prong_barrier *b, bool acts, uint64_t *v, prong_time deadline)
 {
 	prongi_word *word = word_of(b);
+	int r;
 
 	*v = look(word);
 	for (;;) {
@@ -136,8 +139,9 @@ static int arrive(prong_barrier *b, bool acts, uint64_t *v, prong_time deadline)
 			return PRONG_BROKEN;
 		if (come(*v) >= b->n_) {
 			leave(); /* that round is not ours to break */
-			if (await(word, (uint32_t)*v, deadline))
-				return PRONG_TIMEDOUT;
+			r = await(word, (uint32_t)*v, deadline);
+			if (r)
+				return r;
 			*v = look(word);
 			continue;
 		}
@@ -171,6 +175,7 @@ static int stay(prong_barrier *b, uint64_t v, prong_fn *action, void *arg, prong
 {
 	prongi_word *word = word_of(b);
 	uint32_t round = (uint32_t)v;
+	int r;
 
 	if (come(v) + 1 == b->n_) {
 		if (action)
@@ -179,16 +184,18 @@ static int stay(prong_barrier *b, uint64_t v, prong_fn *action, void *arg, prong
 			prongi_wake_every(word);
 		return 0;
 	}
-	if (await(word, round, deadline) && shatter(word, round))
-		return PRONG_TIMEDOUT;
+	r = await(word, round, deadline);
+	if (r && shatter(word, round))
+		return r;
 	return fate(look(word), round);
 }
 
 static int fail(int r)
 {
-	return prongi_fail(r, r == PRONG_BROKEN	    ? "barrier_wait: broken"
-			      : r == PRONG_TIMEDOUT ? "barrier_wait: not all came in time"
-						    : "barrier_wait: the action failed");
+	return prongi_gave_up(r, "barrier_wait",
+			      r == PRONG_BROKEN	    ? "broken"
+			      : r == PRONG_TIMEDOUT ? "not all came in time"
+						    : "the action failed");
 }
 
 int prong_barrier_wait(prong_barrier *b, uint32_t *index, prong_fn *action, void *arg,

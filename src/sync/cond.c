@@ -67,12 +67,14 @@ static bool turned(const prongi_word *word, uint64_t mine)
 static int wait_turn(prongi_word *word, uint64_t mine, prong_time deadline)
 {
 	struct prongi_looks looks = { 0, 0 };
+	int r;
 
 	while (deadline.ns_ > 0 && prongi_look_again(&looks))
 		if (turned(word, mine))
 			return 0;
-	if (prongi_sleep_on(word, mine, deadline) && !turned(word, mine))
-		return prongi_fail(PRONG_TIMEDOUT, "cond_wait: not woken until the deadline");
+	r = prongi_sleep_on(word, mine, deadline);
+	if (r && !turned(word, mine))
+		return prongi_gave_up(r, "cond_wait", "not woken until the deadline");
 	return 0;
 }
 

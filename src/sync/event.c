@@ -76,6 +76,7 @@ static bool passes(prongi_word *word, uint64_t first, uint64_t *v)
 static int wait_asleep(prongi_word *word, uint64_t first, prong_time deadline)
 {
 	uint64_t v, mine;
+	int r;
 
 	while (!passes(word, first, &v)) {
 		mine = v | PRONGI_ASLEEP;
@@ -83,8 +84,9 @@ static int wait_asleep(prongi_word *word, uint64_t first, prong_time deadline)
 									  memory_order_relaxed,
 									  memory_order_relaxed))
 			continue;
-		if (prongi_sleep_on(word, mine, deadline))
-			return passes(word, first, &v) ? 0 : PRONG_TIMEDOUT;
+		r = prongi_sleep_on(word, mine, deadline);
+		if (r)
+			return passes(word, first, &v) ? 0 : r;
 	}
 	return 0;
 }
@@ -122,5 +124,5 @@ int prong_event_wait(prong_event *e, prong_time deadline)
 		if (passes(word_of(e), first, &v))
 			return 0;
 	r = wait_asleep(word_of(e), first, deadline);
-	return r ? prongi_fail(r, "event_wait: not set until the deadline") : 0;
+	return r ? prongi_gave_up(r, "event_wait", "not set until the deadline") : 0;
 }

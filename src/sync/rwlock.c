@@ -239,7 +239,8 @@ static int drain(const prong_rwlock *l, prong_time deadline)
 					   left, &v, asleep, memory_order_relaxed,
 					   memory_order_relaxed))
 			continue;
-		if (prongi_sleep_on(left, asleep, deadline))
+		if (prongi_os_wait(prongi_low(left), (uint32_t)asleep, deadline,
+				   prongi_inside(left)))
 			return anyone_reads(l) ? PRONG_TIMEDOUT : 0;
 	}
 }

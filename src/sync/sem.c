@@ -42,6 +42,8 @@ static bool take(prongi_word *word)
 /* Sleepers sleep on the turn, not on the number: that may go to 1 and back unseen. */
 static int wait_asleep(prongi_word *word, prong_time deadline)
 {
+	int r;
+
 	for (;;) {
 		uint64_t v = atomic_load_explicit(word, memory_order_relaxed), mine;
 
@@ -52,8 +54,9 @@ static int wait_asleep(prongi_word *word, prong_time deadline)
 									  memory_order_relaxed,
 									  memory_order_relaxed))
 			continue;
-		if (prongi_sleep_on(word, mine, deadline))
-			return take(word) ? 0 : PRONG_TIMEDOUT;
+		r = prongi_sleep_on(word, mine, deadline);
+		if (r)
+			return take(word) ? 0 : r;
 	}
 }
 
@@ -76,7 +79,7 @@ static int wait_slow(prong_sem *s, prong_time deadline)
 	prongi_wait_begin(word);
 	r = wait_asleep(word, deadline);
 	prongi_wait_end();
-	return r ? prongi_fail(r, "sem_wait: there was no token until the deadline") : 0;
+	return r ? prongi_gave_up(r, "sem_wait", "there was no token until the deadline") : 0;
 }
 
 int prong_sem_wait(prong_sem *s, prong_time deadline)

@@ -6,7 +6,7 @@
 #ifndef PRONGI_WORD_H
 #define PRONGI_WORD_H
 
-#include "family/family.h"
+#include "family/cancel.h"
 #include <limits.h>
 
 struct prongi_promise {
@@ -64,10 +64,11 @@ static inline void prongi_wake_every(prongi_word *word)
 	prongi_os_wake(prongi_low(word), INT_MAX, prongi_inside(word));
 }
 
-/* Sleep until the low half of word is not that of v, or somebody wakes, or the deadline. */
+/* Sleep until the low half of word is not that of v, or somebody wakes, the deadline, or the caller
+   is cancelled. */
 static inline int prongi_sleep_on(prongi_word *word, uint64_t v, prong_time deadline)
 {
-	return prongi_os_wait(prongi_low(word), (uint32_t)v, deadline, prongi_inside(word));
+	return prongi_sleep(prongi_low(word), (uint32_t)v, deadline, prongi_inside(word));
 }
 
 /* Say what the calling thread sleeps on: its waker may choose it alone, and the wake then be lost
