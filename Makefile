@@ -6,6 +6,7 @@
 #                            [SAN=address|thread|undefined|valgrind]
 #   make bench [CASE=...]    measure, into build/bench.tsv
 #   make kill [OP=...]       kill at every instruction, the whole matrix   [CC=] [OPT=]
+#             [POINTS=1000]  a sample of so many points of each row
 #             [ALL=1]        with both compilers at -O0, -O2 and -O3
 #             [PAIRS=1]      two at a time, at every pair of instructions
 #   make model [NAME=...]    search the states of the models, see doc/model.md
@@ -48,10 +49,10 @@ bench: build
 
 ifeq ($(ALL),)
 kill: build
-	@$(BUILD)/test/kill/prong-kill $(if $(PAIRS),--pairs) $(OP)
+	@$(BUILD)/test/kill/prong-kill $(if $(PAIRS),--pairs) $(if $(POINTS),--points $(POINTS)) $(OP)
 else
 kill: setup
-	@PAIRS='$(PAIRS)' tools/kill.sh $(OP)
+	@PAIRS='$(PAIRS)' POINTS='$(POINTS)' tools/kill.sh $(OP)
 endif
 
 model:

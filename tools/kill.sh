@@ -16,7 +16,8 @@ run() {
 	build=$(tools/configure.sh --name)
 	start=$(date +%s)
 	{ tools/configure.sh && meson compile -C "$build" test/kill/prong-kill &&
-		"$build/test/kill/prong-kill" ${PAIRS:+--pairs} "$@"; } >"$log" 2>&1
+		"$build/test/kill/prong-kill" ${PAIRS:+--pairs} \
+			${POINTS:+--points "$POINTS"} "$@"; } >"$log" 2>&1
 	cat "$log"
 	last=$(tail -n 1 "$log")
 	case $last in

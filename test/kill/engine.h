@@ -19,6 +19,7 @@ struct options {
 	bool verbose;
 	bool wait;    /* stop where something is stuck, for a debugger */
 	unsigned seed; /* of the sample */
+	size_t points; /* asked for of each row of a sample; 0: --short's own */
 	size_t share; /* of a sample: points that a row may take */
 	int limit;    /* leave a row after so many bad points; 0: go on */
 	bool mutants; /* break the library; and what is broken now */

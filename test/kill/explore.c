@@ -113,7 +113,8 @@ void row_count(struct row *row, unsigned bad)
 bool row_enough(const struct row *row)
 {
 	return (options.limit && row->bad >= (uint64_t)options.limit) ||
-	       ((options.shortly || options.mutant) && now_ms() - row->began > SHORT_MS);
+	       (((options.shortly && !options.points) || options.mutant) &&
+		now_ms() - row->began > SHORT_MS);
 }
 
 void row_stuck(FILE *out, pid_t pid)

@@ -11,11 +11,13 @@
 #include <unistd.h>
 
 static const char usage[] =
-	"usage: prong-kill [--short | --all | --pairs] [--step] [--mutants] [-v] [-j N] "
-	"[OPERATION...]\n"
+	"usage: prong-kill [--short | --points N | --all | --pairs] [--seed N] [--step] [--mutants]\n"
+	"                  [-v] [-j N] [OPERATION...]\n"
 	"  OPERATION  a part of the name of a row, such as mutex/ or heap/free_at; all when there\n"
 	"             is none\n"
 	"  --short    a small sample, for every day\n"
+	"  --points N a sample of all rows: some N points of each, as far as it has them\n"
+	"  --seed N   another sample of the same size\n"
 	"  --all      no sample, where the default takes one of the deaths of repairers\n"
 	"  --pairs    the pair matrix alone, and whole: with --short and else it is sampled\n"
 	"  --step     reach each point by single steps too, and compare\n"
@@ -98,7 +100,7 @@ static void choose(const char *const *ops, const struct mutant *mutant)
 			for (size_t m = 0; m < MATRICES; m++)
 				if (jobs < ROWS && possible(rooms[r], s, &matrices[m]) &&
 				    wanted(rooms[r], s, &matrices[m], ops) &&
-				    !(options.shortly && s->rare && !*ops))
+				    !(options.shortly && !options.points && s->rare && !*ops))
 					job[jobs++] = (struct job){ rooms[r], s, &matrices[m],
 								    .mutant = mutant };
 }
@@ -333,12 +335,18 @@ static bool parse(int argc, char **argv)
 		{ "short", no_argument, NULL, 's' },   { "all", no_argument, NULL, 'a' },
 		{ "step", no_argument, NULL, 't' },    { "wait", no_argument, NULL, 'w' },
 		{ "mutants", no_argument, NULL, 'm' }, { "pairs", no_argument, NULL, 'p' },
+		{ "points", required_argument, NULL, 'n' },
+		{ "seed", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 }
 	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "vj:", longs, NULL)) != -1) {
-		options.shortly |= c == 's';
+		options.shortly |= c == 's' || c == 'n';
+		if (c == 'n')
+			options.points = strtoul(optarg, NULL, 10);
+		if (c == 'r')
+			options.seed = (unsigned)strtoul(optarg, NULL, 10);
 		options.all |= c == 'a';
 		options.step |= c == 't';
 		options.pairs |= c == 'p';
@@ -373,6 +381,8 @@ int main(int argc, char **argv)
 	choose((const char *const *)(argv + optind), NULL);
 	options.share = SHARES / (size_t)(jobs ? jobs : 1);
 	options.share = options.share < LEAST ? LEAST : options.share;
+	if (options.points)
+		options.share = options.points;
 	run_all();
 	return summary();
 }
