@@ -4,11 +4,42 @@
 #ifndef PRONGI_PRIVATE_H
 #define PRONGI_PRIVATE_H
 
-#include <prong/api.h>
+#include <prong/deadline.h>
 
 /* Remember what went wrong, for prong_error_detail(), and return result.  Errors have one place per
    thread, whichever library they come from. */
 PRONG_API int prongi_fail(int result, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* poll() until one of the n is ready or the deadline passes, whatever signals arrive.  Return how
+   many are ready; -errno (os/linux_poll.c). */
+struct pollfd;
+PRONG_API int prongi_os_poll(struct pollfd *fds, size_t n, prong_time deadline);
+
+/* --- connections that are no pipes (flow/outer.c) --------------------------------------------- */
+
+struct prong_conn;
+
+/* What there is to do with one; each gets the object that it was made for, and explains its
+   failures, as the functions of conn.h that have these names. */
+struct prongi_conn_ops {
+	int (*send)(void *self, const void *data, size_t size, prong_time deadline);
+	int (*recv)(void *self, void *data, size_t size, size_t *got, prong_time deadline);
+	int (*recv_take)(void *self, void **data, size_t *size, prong_time deadline);
+	int (*fd)(void *self);
+	void (*free)(void *self);
+
+	/* For prong_wait(): whether a receive would not block, after a look at what has come; and a
+	   descriptor that polls readable before that can change. */
+	bool (*ready)(void *self);
+	int (*socket)(void *self);
+};
+
+/* Make a connection of the calling process for self.  0, -ENOMEM, -EMFILE (there are too many). */
+PRONG_API int prongi_outer_new(struct prong_conn **out, const struct prongi_conn_ops *ops,
+			       void *self);
+
+/* The object of c, when c is one of ops' connections of this process; else NULL. */
+PRONG_API void *prongi_outer_self(const struct prong_conn *c, const struct prongi_conn_ops *ops);
 
 #endif

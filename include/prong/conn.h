@@ -1,5 +1,6 @@
-/* A prong_conn is one end of a pipe: a line between two members of the family that
-   keeps message boundaries, both ways or one way.
+/* A prong_conn is one end of a line that keeps message boundaries: of a pipe between
+   two members of the family, both ways or one way; or, with libprong-net, of a connection
+   to another program (listener.h), to which what is said at the end applies.
 
    An end belongs to the process that made it, until it is given to another.  When
    its owner has ended, however it went, the end is closed: whoever is at the other
@@ -15,6 +16,15 @@
 
    Any thread of any member may use an end; those that send at once, or receive at
    once, take turns.
+
+   A network connection differs in this.  It is of one process alone, and elsewhere
+   -EINVAL; give, send_fd and recv_fd are -ENOTSUP.  A send that the deadline cut short
+   may have sent a part: the same message, given again, goes on from there, and any other
+   is -EBUSY.  A receive that was cut short goes on with the next.  The other end may be
+   gone in the middle of a message, which then never was: PRONG_CLOSED.  And for good,
+   because nothing in the stream has a meaning any more: -EPROTO (what came is no
+   message), -EFBIG (a message above the limit), -ETIMEDOUT (one came too slowly, or
+   the other machine has vanished) and what else the system says.
 
    Example:
 	prong_conn *ours, *theirs;

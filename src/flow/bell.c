@@ -8,6 +8,7 @@
 	 it sleeps.  Before it none, and inside it the allocator of the C library.
    turn  the thread sleeps on it too; whoever changes the list changes it. */
 #include "flow/wait.h"
+#include "flow/outer.h"
 #include "flow/pipe.h"
 #include <errno.h>
 #include <pthread.h>
@@ -37,7 +38,7 @@ static bool any_ready(const struct prongi_bell *b)
 				      b->cancel.seen)
 		return true;
 	for (size_t i = 0; i < b->n; i++)
-		if (!b->s[i].fd && prongi_source_ready(&b->s[i]))
+		if (prongi_source_has_words(&b->s[i]) && prongi_source_ready(&b->s[i]))
 			return true;
 	return false;
 }
@@ -50,7 +51,7 @@ static size_t arm(struct prongi_bell *b, struct prongi_awaited *a)
 	if (b->rings)
 		return b->kept ? prongi_conn_arm_taken(b->s->conn, a) : 0;
 	for (size_t i = 0; i < b->n; i++)
-		n += b->s[i].fd ? 0 : prongi_source_arm(&b->s[i], a + n);
+		n += prongi_source_has_words(&b->s[i]) ? prongi_source_arm(&b->s[i], a + n) : 0;
 	if (b->cancel.word)
 		a[n++] = b->cancel;
 	return n;
@@ -264,8 +265,12 @@ static int conn_fd(prong_conn *c)
 
 int prong_conn_fd(prong_conn *c)
 {
-	int r = prongi_lane_recv_check(c, "conn_fd");
+	const struct prongi_outer *o = prongi_outer(c);
+	int r;
 
+	if (o)
+		return prongi_outer_ops(o)->fd(o->self);
+	r = prongi_lane_recv_check(c, "conn_fd");
 	if (r)
 		return r;
 	pthread_mutex_lock(&me.lock);

@@ -8,6 +8,7 @@
 
    Lock: the pipes' lock, a kernel lock, protects the list, the owners and who takes what apart.  A
    decision and its consequence are one section.  Nothing else is held when it is taken. */
+#include "flow/outer.h"
 #include "flow/pipe.h"
 #include <errno.h>
 
@@ -270,7 +271,8 @@ static void change_owner(struct prong_conn *c, uint64_t owner, bool freed)
 
 int prong_conn_give(prong_conn *c, prong_process *p)
 {
-	int r = prongi_conn_check(c, "conn_give");
+	int r = prongi_outer(c) ? prongi_outer_cannot("conn_give")
+				: prongi_conn_check(c, "conn_give");
 
 	if (r)
 		return r;
@@ -284,7 +286,11 @@ int prong_conn_give(prong_conn *c, prong_process *p)
 
 void prong_conn_free(prong_conn *c)
 {
-	if (!c || prongi_conn_check(c, "conn_free"))
+	const struct prongi_outer *o = prongi_outer(c);
+
+	if (o)
+		prongi_outer_free(o);
+	if (o || !c || prongi_conn_check(c, "conn_free"))
 		return;
 	prongi_bell_forget(c);
 	change_owner(c, 0, true);

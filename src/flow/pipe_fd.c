@@ -5,6 +5,7 @@
 
    The steps are CAS of one word, in which each side may also take back what the other has not yet
    answered; a turn in it tells one offer from the next. */
+#include "flow/outer.h"
 #include "flow/pipe.h"
 #include "family/cancel.h"
 #include <errno.h>
@@ -117,7 +118,8 @@ static int send_fd(const struct prong_conn *c, int fd, prong_time deadline)
 
 int prong_conn_send_fd(prong_conn *c, int fd, prong_time deadline)
 {
-	int r = prongi_conn_check(c, "conn_send_fd");
+	int r = prongi_outer(c) ? prongi_outer_cannot("conn_send_fd")
+				: prongi_conn_check(c, "conn_send_fd");
 
 	if (r)
 		return r;
@@ -199,7 +201,8 @@ static int recv_fd(const struct prong_conn *c, int *fd, prong_time deadline)
 
 int prong_conn_recv_fd(prong_conn *c, int *fd, prong_time deadline)
 {
-	int r = prongi_lane_recv_check(c, "conn_recv_fd");
+	int r = prongi_outer(c) ? prongi_outer_cannot("conn_recv_fd")
+				: prongi_lane_recv_check(c, "conn_recv_fd");
 
 	if (r)
 		return r;

@@ -1,6 +1,7 @@
 /* Receiving.  A small message is copied out of the ring, and then the head moves: that is the
    receiving.  Of a large one the head moves first, and `in' keeps its block until that has been
    copied and freed, or handed over. */
+#include "flow/outer.h"
 #include "flow/pipe.h"
 #include "family/cancel.h"
 #include <errno.h>
@@ -177,9 +178,13 @@ static void copy_out(struct prongi_lane *l, const struct record *m, void *data)
 
 int prong_conn_recv(prong_conn *c, void *data, size_t size, size_t *got, prong_time deadline)
 {
+	const struct prongi_outer *o = prongi_outer(c);
 	struct record m;
-	int r = prongi_lane_recv_check(c, "conn_recv");
+	int r;
 
+	if (o)
+		return prongi_outer_ops(o)->recv(o->self, data, size, got, deadline);
+	r = prongi_lane_recv_check(c, "conn_recv");
 	if (r == 0 && !data && size)
 		r = prongi_fail(-EFAULT, "conn_recv: data is NULL, and size is not 0");
 	if (r)
@@ -235,9 +240,13 @@ static void hand_over(struct prongi_lane *l, void **data, uint64_t block)
 
 int prong_conn_recv_take(prong_conn *c, void **data, size_t *size, prong_time deadline)
 {
+	const struct prongi_outer *o = prongi_outer(c);
 	struct record m;
-	int r = prongi_lane_recv_check(c, "conn_recv_take");
+	int r;
 
+	if (o)
+		return prongi_outer_ops(o)->recv_take(o->self, data, size, deadline);
+	r = prongi_lane_recv_check(c, "conn_recv_take");
 	if (r == 0 && (!data || !size))
 		r = prongi_fail(-EINVAL, "conn_recv_take: data or size is NULL");
 	if (r)

@@ -3,8 +3,11 @@
    more, sleep.
 
    No system call waits for words and descriptors at once.  So with both, a bell (bell.c) stands for
-   the words, and the caller polls it together with its own descriptors. */
+   the words, and the caller polls it together with its own descriptors.
+
+   A network connection is slept on by its socket, and is asked whether what came is enough. */
 #include "flow/wait.h"
+#include "flow/outer.h"
 #include "flow/pipe.h"
 #include "flow/queue.h"
 #include "run/run.h"
@@ -34,8 +37,23 @@ static bool queue_ready(struct prong_queue *q)
 	return prongi_queue_writers(&q->head) == PRONGI_WRITERS_GONE;
 }
 
+/* The network connection that it is, or NULL. */
+static const struct prongi_outer *outer(const prong_source *s)
+{
+	return s->conn ? prongi_outer(s->conn) : NULL;
+}
+
+bool prongi_source_has_words(const prong_source *s)
+{
+	return !s->fd && !outer(s);
+}
+
 bool prongi_source_ready(const prong_source *s)
 {
+	const struct prongi_outer *o = outer(s);
+
+	if (o)
+		return prongi_outer_ops(o)->ready(o->self);
 	if (s->queue)
 		return queue_ready(s->queue);
 	if (s->room)
@@ -96,7 +114,7 @@ static int check(const prong_source *s, size_t i)
 		return prongi_fail(-EINVAL, "wait: source %zu is not a queue, or freed", i);
 	if (s->event && (uintptr_t)s->event % sizeof(uint64_t))
 		return prongi_fail(-EINVAL, "wait: source %zu is no address of an event", i);
-	if (!s->conn)
+	if (!s->conn || outer(s))
 		return 0;
 	if (!prongi_conn_check(s->conn, "wait"))
 		return s->conn->in ? 0 : prongi_fail(-EBADF, "wait: source %zu only sends", i);
@@ -107,7 +125,9 @@ static int check(const prong_source *s, size_t i)
 
 struct wait {
 	prong_source *s;
-	size_t n, nfds; /* of the sources, those that are descriptors */
+	size_t n;
+	size_t nfds;   /* of the sources, those that are descriptors: first in fds */
+	size_t nouter; /* those that are network connections: next in fds */
 	struct prongi_awaited *words;
 	struct pollfd *fds;
 	prong_time deadline;
@@ -170,12 +190,27 @@ static int sleep_on_words(struct wait *w)
 	return prongi_sleep_served(w->words, n, w->deadline);
 }
 
+static void add_outer(struct wait *w)
+{
+	size_t k = w->nfds;
+
+	for (size_t i = 0; i < w->n && w->nouter; i++) {
+		const struct prongi_outer *o = outer(&w->s[i]);
+
+		if (o)
+			w->fds[k++] = (struct pollfd){
+				.fd = prongi_outer_ops(o)->socket(o->self), .events = POLLIN
+			};
+	}
+}
+
 /* With a bell when there are others than descriptors. */
 static int sleep_on_fds(struct wait *w)
 {
 	struct prongi_awaited cancel = { NULL, 0, true };
 	struct prongi_bell bell;
-	bool mixed = prongi_cancel_arm(&cancel) || w->nfds < w->n;
+	size_t n = w->nfds + w->nouter;
+	bool mixed = prongi_cancel_arm(&cancel) || n < w->n;
 	int r;
 
 	if (prong_cancelled())
@@ -183,9 +218,10 @@ static int sleep_on_fds(struct wait *w)
 	r = mixed ? prongi_bell_begin(&bell, w->s, w->n, cancel) : 0;
 	if (r)
 		return r;
+	add_outer(w);
 	if (mixed)
-		w->fds[w->nfds] = (struct pollfd){ .fd = bell.fd, .events = POLLIN };
-	r = prongi_os_poll(w->fds, w->nfds + mixed, w->deadline);
+		w->fds[n] = (struct pollfd){ .fd = bell.fd, .events = POLLIN };
+	r = prongi_os_poll(w->fds, n + mixed, w->deadline);
 	if (mixed)
 		prongi_bell_end(&bell);
 	if (prong_cancelled())
@@ -212,7 +248,7 @@ static int wait_for(struct wait *w)
 			return r < 0 ? r
 				     : prongi_gave_up(r ? r : PRONG_TIMEDOUT, "wait",
 						      "nothing is ready");
-		r = w->nfds ? sleep_on_fds(w) : sleep_on_words(w);
+		r = w->nfds + w->nouter ? sleep_on_fds(w) : sleep_on_words(w);
 	}
 }
 
@@ -250,6 +286,7 @@ int prong_wait(prong_source *s, size_t n, prong_time deadline)
 	for (size_t i = 0; i < n && r == 0; i++) {
 		r = check(&s[i], i);
 		w.nfds += s[i].fd != NULL;
+		w.nouter += outer(&s[i]) != NULL;
 	}
 	return r ? r : wait_with(&w);
 }

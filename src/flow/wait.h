@@ -11,6 +11,9 @@
 /* True when the source, which is no descriptor, is ready. */
 bool prongi_source_ready(const prong_source *s);
 
+/* True when it is slept on by words: when it is neither a descriptor nor a network connection. */
+bool prongi_source_has_words(const prong_source *s);
+
 /* What to sleep on until that may be so; return how many words.  Then ask again, then sleep. */
 size_t prongi_source_arm(const prong_source *s, struct prongi_awaited *a);
 

@@ -6,6 +6,7 @@
 #ifndef PRONGI_OS_H
 #define PRONGI_OS_H
 
+#include "private.h"
 #include <prong/deadline.h>
 #include <prong/error.h>
 #include <prong/process.h>
@@ -33,10 +34,7 @@ struct prongi_awaited {
    (Linux: before 5.16, or above 128), it looks at them every few milliseconds. */
 int prongi_os_wait_any(const struct prongi_awaited *a, size_t n, prong_time deadline);
 
-/* poll() until one of the n is ready or the deadline passes, whatever signals arrive.  Return how
-   many are ready; -errno (linux_poll.c). */
-struct pollfd;
-int prongi_os_poll(struct pollfd *fds, size_t n, prong_time deadline);
+/* For descriptors: prongi_os_poll() (linux_poll.c), see private.h. */
 
 /* A descriptor that polls readable while it rings. */
 int prongi_os_bell_new(void);
