@@ -8,6 +8,8 @@
 
 #include <prong/prong.h>
 
+#include <prong/listener.h>
+
 PRONG_BEGIN_DECLS
 
 /* Return the version of libprong-net that runs. */

@@ -1,0 +1,363 @@
+/* Network connections: what conn.h promises, over a stream.
+
+   Lock order: one turn at a time, and inside it none of prong's.  The receiver's protects the input
+   of the stream, the sender's its output. */
+#include "os/net_os.h"
+#include "wire/net.h"
+#include "wire/socket.h"
+#include <errno.h>
+#include <poll.h>
+#include <prong/error.h>
+#include <prong/heap.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AHEAD ((size_t)64 << 10)
+
+/* All read-only but what a turn protects. */
+struct net_conn {
+	struct prongi_mine mine; /* first */
+	struct prongi_stream stream;
+	struct prongi_turn receiving, sending;
+	int set, ring; /* of fd(), -1 before: the set holds the socket and the ring.  Under
+			  receiving */
+	bool rings;    /* it does.  Under receiving */
+	bool modern;
+	char peer[PRONGI_ADDRESS_MOST];
+};
+
+/* --- words --------------------------------------------------------------------------------- */
+
+static int explain_recv(const struct net_conn *c, int r, const char *what)
+{
+	const struct prongi_stream *s = &c->stream;
+
+	switch (r) {
+	case PRONG_TIMEDOUT:
+		return prongi_fail(r, "%s: no message until the deadline", what);
+	case PRONG_CLOSED:
+		if (s->part)
+			return prongi_fail(r, "%s: closed in a message, %zu bytes of %zu", what,
+					   s->part, s->whole);
+		return prongi_fail(r, "%s: the other end is closed", what);
+	case -EPROTO:
+		return prongi_fail(r, "%s: what came is no message", what);
+	case -EFBIG:
+		return prongi_fail(r, "%s: a message above the limit of %zu bytes", what,
+				   s->in.most);
+	case -ETIMEDOUT:
+		return prongi_fail(r, "%s: a message came too slowly, %zu bytes of %zu", what,
+				   s->part, s->whole);
+	}
+	return prongi_fail(r, "%s: %s", what, strerror(-r));
+}
+
+static int explain_send(const struct net_conn *c, int r)
+{
+	const struct prongi_stream *s = &c->stream;
+
+	switch (r) {
+	case PRONG_TIMEDOUT:
+		if (s->busy)
+			return prongi_fail(r,
+					   "conn_send: %zu bytes of %zu until the deadline: give "
+					   "the same message again",
+					   s->sent, s->begun);
+		return prongi_fail(r, "conn_send: the line was full until the deadline");
+	case PRONG_CLOSED:
+		return prongi_fail(r, "conn_send: the other end is closed");
+	case -EBUSY:
+		return prongi_fail(r, "conn_send: another message is begun, of %zu bytes",
+				   s->begun);
+	}
+	return prongi_fail(r, "conn_send: %s", strerror(-r));
+}
+
+/* --- the descriptor ------------------------------------------------------------------------ */
+
+/* It is readable when something has been read that nobody has taken, or nothing more will come.
+   Under receiving. */
+static void ring(struct net_conn *c)
+{
+	bool rings;
+
+	if (c->set < 0)
+		return;
+	rings = c->stream.in_over || prongi_inbox_look(&c->stream.in) != 0;
+	if (rings == c->rings)
+		return;
+	c->rings = rings;
+	prongi_os_ring(c->ring, rings);
+}
+
+static int make_set(struct net_conn *c)
+{
+	int set = prongi_os_set_new(), bell = prongi_os_ring_new(), r;
+
+	if (set < 0 || bell < 0) {
+		r = set < 0 ? set : bell;
+		goto undo;
+	}
+	r = prongi_os_set_watch(set, c->stream.fd, PRONGI_SET_IN, 0);
+	if (r == 0)
+		r = prongi_os_set_watch(set, bell, PRONGI_SET_IN, 1);
+	if (r)
+		goto undo;
+	c->set = set;
+	c->ring = bell;
+	ring(c);
+	return 0;
+
+undo:
+	prongi_socket_close(set);
+	prongi_socket_close(bell);
+	return r;
+}
+
+static int net_fd(void *self)
+{
+	struct net_conn *c = self;
+	int r;
+
+	prongi_turn_take(&c->receiving, PRONG_FOREVER);
+	r = c->set < 0 ? make_set(c) : 0;
+	prongi_turn_give(&c->receiving);
+	return r ? prongi_fail(r, "conn_fd: %s", strerror(-r)) : c->set;
+}
+
+static int net_socket(void *self)
+{
+	return ((struct net_conn *)self)->stream.fd;
+}
+
+/* --- receiving ----------------------------------------------------------------------------- */
+
+/* The turn, and a message of which at least the length is there; or neither. */
+static int recv_begin(struct net_conn *c, const char *what, prong_time deadline)
+{
+	int r = prongi_turn_take(&c->receiving, deadline);
+
+	if (r)
+		return explain_recv(c, r, what);
+	r = prongi_stream_recv_head(&c->stream, deadline);
+	if (r == 0)
+		return 0;
+	ring(c);
+	prongi_turn_give(&c->receiving);
+	return explain_recv(c, r, what);
+}
+
+static void recv_end(struct net_conn *c)
+{
+	ring(c);
+	prongi_turn_give(&c->receiving);
+}
+
+static int net_recv(void *self, void *data, size_t size, size_t *got, prong_time deadline)
+{
+	struct net_conn *c = self;
+	size_t n;
+	int r;
+
+	if (!data && size)
+		return prongi_fail(-EFAULT, "conn_recv: data is NULL, and size is not 0");
+	r = recv_begin(c, "conn_recv", deadline);
+	if (r)
+		return r;
+	n = c->stream.in.size;
+	if (n > size || (!got && n != size)) {
+		recv_end(c);
+		return prongi_fail(-EMSGSIZE, "conn_recv: the message has %zu bytes, not %zu", n,
+				   size);
+	}
+	r = prongi_stream_recv(&c->stream, deadline);
+	if (r == 0) {
+		if (n)
+			memcpy(data, prongi_inbox_data(&c->stream.in), n);
+		prongi_stream_take(&c->stream);
+	}
+	recv_end(c);
+	if (r)
+		return explain_recv(c, r, "conn_recv");
+	if (got)
+		*got = n;
+	return 0;
+}
+
+/* As a block of the heap; where *data lies there too, it is *data's from its beginning. */
+static int take(struct net_conn *c, void **data)
+{
+	size_t n = c->stream.in.size;
+	void *old = *data, *block;
+	int r = 0;
+
+	if (prong_shared(data, sizeof *data)) {
+		*data = NULL;
+		r = prong_alloc_to(data, n);
+		block = *data;
+		if (r)
+			*data = old;
+	} else {
+		block = prong_alloc(n);
+		r = block ? 0 : -ENOMEM;
+	}
+	if (r)
+		return r;
+	memcpy(block, prongi_inbox_data(&c->stream.in), n);
+	*data = block;
+	return 0;
+}
+
+static int net_recv_take(void *self, void **data, size_t *size, prong_time deadline)
+{
+	struct net_conn *c = self;
+	size_t n = 0;
+	int r;
+
+	if (!data || !size)
+		return prongi_fail(-EINVAL, "conn_recv_take: data or size is NULL");
+	r = recv_begin(c, "conn_recv_take", deadline);
+	if (r)
+		return r;
+	r = prongi_stream_recv(&c->stream, deadline);
+	if (r == 0) {
+		n = c->stream.in.size;
+		r = take(c, data);
+		if (r == 0)
+			prongi_stream_take(&c->stream);
+	}
+	recv_end(c);
+	if (r)
+		return explain_recv(c, r, "conn_recv_take");
+	*size = n;
+	return 0;
+}
+
+/* When another thread receives, it is that one's. */
+static bool net_ready(void *self)
+{
+	struct net_conn *c = self;
+	int r = prongi_turn_take(&c->receiving, PRONG_NOW);
+
+	if (r)
+		return false;
+	r = prongi_stream_recv(&c->stream, PRONG_NOW);
+	recv_end(c);
+	return r != PRONG_TIMEDOUT;
+}
+
+/* --- sending ------------------------------------------------------------------------------- */
+
+static int net_send(void *self, const void *data, size_t size, prong_time deadline)
+{
+	struct net_conn *c = self;
+	int r;
+
+	if (!data && size)
+		return prongi_fail(-EFAULT, "conn_send: data is NULL, and size is not 0");
+	if (size > PTRDIFF_MAX - PRONGI_HEAD)
+		return prongi_fail(-ENOMEM, "conn_send: a message of %zu bytes", size);
+	r = prongi_turn_take(&c->sending, deadline);
+	if (r)
+		return prongi_fail(r, "conn_send: others sent until the deadline");
+	r = prongi_stream_send(&c->stream, data, size, deadline);
+	if (r)
+		explain_send(c, r);
+	prongi_turn_give(&c->sending);
+	return r;
+}
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+static void drop(struct prongi_mine *mine)
+{
+	struct net_conn *c = (struct net_conn *)(void *)mine;
+
+	prongi_stream_fini(&c->stream);
+	prongi_socket_close(c->set);
+	prongi_socket_close(c->ring);
+	free(c);
+}
+
+static void net_free(void *self)
+{
+	struct net_conn *c = self;
+
+	prongi_mine_remove(&c->mine);
+	prongi_turn_fini(&c->receiving);
+	prongi_turn_fini(&c->sending);
+	drop(&c->mine);
+}
+
+static const struct prongi_conn_ops ops = {
+	.send = net_send,
+	.recv = net_recv,
+	.recv_take = net_recv_take,
+	.fd = net_fd,
+	.free = net_free,
+	.ready = net_ready,
+	.socket = net_socket,
+};
+
+static struct net_conn *make(const struct prongi_stream *s, const struct prongi_terms *terms)
+{
+	struct net_conn *c = calloc(1, sizeof *c);
+
+	if (!c)
+		return NULL;
+	if (prongi_turn_init(&c->receiving))
+		goto free_it;
+	if (prongi_turn_init(&c->sending))
+		goto end_receiving;
+	c->stream.fd = c->set = c->ring = -1;
+	if (prongi_mine_add(&c->mine, drop))
+		goto end_sending;
+	c->stream = *s;
+	c->stream.in.most = terms->message_max;
+	c->stream.in.ahead = AHEAD;
+	c->stream.rate = terms->body_rate;
+	return c;
+
+end_sending:
+	prongi_turn_fini(&c->sending);
+end_receiving:
+	prongi_turn_fini(&c->receiving);
+free_it:
+	free(c);
+	return NULL;
+}
+
+int prongi_conn_make(prong_conn **out, struct prongi_stream *s, const struct prongi_terms *terms,
+		     bool modern, const struct prongi_place *peer, const char *what)
+{
+	struct net_conn *c = make(s, terms);
+	int r;
+
+	if (!c)
+		return prongi_fail(-ENOMEM, "%s: no memory for a connection", what);
+	if (peer->at.ss_family != AF_UNIX)
+		prongi_os_tcp_tune(s->fd);
+	prongi_address_text(peer, c->peer);
+	c->modern = modern;
+	r = prongi_outer_new(out, &ops, c);
+	if (r) {
+		c->stream.fd = -1; /* it stays the caller's, and so does what came */
+		c->stream.in.data = NULL;
+		net_free(c);
+	}
+	return r;
+}
+
+const char *prong_conn_peer(const prong_conn *c)
+{
+	const struct net_conn *n = prongi_outer_self(c, &ops);
+
+	return n ? n->peer : NULL;
+}
+
+bool prongi_conn_is_modern(const prong_conn *c)
+{
+	const struct net_conn *n = prongi_outer_self(c, &ops);
+
+	return n && n->modern;
+}

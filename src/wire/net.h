@@ -1,0 +1,35 @@
+/* What listeners, connecting and connections share. */
+#ifndef PRONGI_NET_H
+#define PRONGI_NET_H
+
+#include "private.h"
+#include "wire/address.h"
+#include "wire/auth.h"
+#include "wire/mine.h"
+#include "wire/stream.h"
+#include "wire/turn.h"
+#include <prong/listener.h>
+
+/* The options with their defaults filled in. */
+struct prongi_terms {
+	struct prongi_key *key;
+	bool old_python;
+	size_t message_max;
+	uint32_t body_rate, handshake_ms, strangers_max;
+};
+
+/* Check the options, and copy the key.  Return 0, -EINVAL or -ENOMEM, explained. */
+int prongi_terms_make(struct prongi_terms *out, const prong_auth *auth, const char *what);
+
+/* Check that the key is good enough for a place.  Return 0 or -EKEYREJECTED, explained. */
+int prongi_terms_suit(const prong_auth *auth, const struct prongi_place *p, const char *what);
+
+/* Make a connection of a stream whose other end has proved the key.  *s becomes the connection's
+   when it succeeds. */
+int prongi_conn_make(prong_conn **out, struct prongi_stream *s, const struct prongi_terms *terms,
+		     bool modern, const struct prongi_place *peer, const char *what);
+
+/* True when the other end understands every protocol of pickle.  False for a pipe. */
+bool prongi_conn_is_modern(const prong_conn *c);
+
+#endif

@@ -1,0 +1,25 @@
+/* Strangers: clients of a listener that are proving the key. */
+#ifndef PRONGI_STRANGER_H
+#define PRONGI_STRANGER_H
+
+#include "wire/net.h"
+
+struct prongi_stranger {
+	struct prongi_stream stream; /* fd -1: the place is free */
+	struct prongi_proof proof;
+	struct prongi_place peer;
+	size_t said;        /* bytes of proof.out that are sent */
+	bool waits_to_say;  /* the set watches for room */
+	prong_time came, deadline;
+	uint64_t source;    /* tells machines apart */
+};
+
+/* Go on with the proof as far as it goes without waiting.  Return PRONG_RUNNING: wait for what
+   prongi_stranger_wants() says; 0: the key is proved; -EKEYREJECTED, -EPROTONOSUPPORT, -EPROTO,
+   -ECONNRESET or -errno: hang up.  What it has to be told is told. */
+int prongi_stranger_go_on(struct prongi_stranger *s);
+
+/* PRONGI_SET_OUT while something is still to be said, else PRONGI_SET_IN. */
+unsigned prongi_stranger_wants(const struct prongi_stranger *s);
+
+#endif

@@ -1,0 +1,232 @@
+/* A stream of frames over a socket.
+
+   The socket blocks; what must not block says so with each call.So a receive without a deadline
+   is one system call, and so is a send.
+
+   A receive that is cut short leaves what came in the box.  A send that is cut short in the middle
+   cannot be undone, since its head has told the length: the stream keeps how far it got, and the
+   caller gives the same message again.  So nothing is copied, and nothing is sent twice. */
+#include "wire/stream.h"
+#include "private.h"
+#include <errno.h>
+#include <poll.h>
+#include <prong/error.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RATE     1024
+#define GRACE_NS ((int64_t)10 * 1000000000)
+
+void prongi_stream_init(struct prongi_stream *s, int fd, size_t most, size_t ahead)
+{
+	*s = (struct prongi_stream){ .fd = fd, .rate = RATE, .grace_ns = GRACE_NS };
+	prongi_inbox_init(&s->in, most, ahead);
+}
+
+void prongi_stream_fini(struct prongi_stream *s)
+{
+	prongi_inbox_fini(&s->in);
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+static bool gone(int e)
+{
+	return e == EPIPE || e == ECONNRESET || e == ENOTCONN || e == ESHUTDOWN;
+}
+
+/* 0 when fd is ready, or has failed; PRONG_TIMEDOUT; -errno. */
+static int await(int fd, short events, prong_time deadline)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int n = prongi_os_poll(&p, 1, deadline);
+
+	return n < 0 ? n : n ? 0 : PRONG_TIMEDOUT;
+}
+
+/* --- receiving ----------------------------------------------------------------------------- */
+
+static int in_over(struct prongi_stream *s, int r)
+{
+	s->part = s->in.end - s->in.begin;
+	s->whole = s->in.head ? s->in.head + s->in.size : 0;
+	s->in_over = r;
+	return r;
+}
+
+static bool begun(const struct prongi_stream *s)
+{
+	return s->in.end > s->in.begin;
+}
+
+/* How long the message that is begun may still be waited for, as far as it has come. */
+static int64_t patience(const struct prongi_stream *s)
+{
+	uint64_t come = s->in.end - s->in.begin, seconds = come / s->rate;
+
+	if (!begun(s))
+		return INT64_MAX;
+	return s->grace_ns + (int64_t)(seconds * 1000000000) - s->waited;
+}
+
+static int await_more(struct prongi_stream *s, prong_time deadline)
+{
+	prong_time before, until = deadline;
+	int64_t left = patience(s);
+	int r;
+
+	if (deadline.ns_ <= PRONG_NOW.ns_)
+		return PRONG_TIMEDOUT;
+	if (left <= 0)
+		return in_over(s, -ETIMEDOUT);
+	before = prong_clock();
+	if (left < prong_ns_between(before, deadline))
+		until.ns_ = before.ns_ + left;
+	r = await(s->fd, POLLIN, until);
+	if (begun(s))
+		s->waited += prong_ns_between(before, prong_clock());
+	return r == PRONG_TIMEDOUT && until.ns_ < deadline.ns_ ? 0 : r;
+}
+
+/* Read what is there; wait for something if nothing is. */
+static int read_more(struct prongi_stream *s, prong_time deadline)
+{
+	bool blocks = deadline.ns_ == PRONG_FOREVER.ns_ && !begun(s);
+	size_t room;
+	void *where;
+	ssize_t n;
+	int r = prongi_inbox_room(&s->in, &where, &room);
+
+	if (r)
+		return r;
+	n = recv(s->fd, where, room, blocks ? 0 : MSG_DONTWAIT);
+	if (n > 0) {
+		prongi_inbox_add(&s->in, (size_t)n);
+		return 0;
+	}
+	if (n == 0)
+		return in_over(s, PRONG_CLOSED);
+	if (errno == EINTR)
+		return 0;
+	if (errno == EAGAIN || errno == EWOULDBLOCK)
+		return await_more(s, deadline);
+	return in_over(s, gone(errno) ? PRONG_CLOSED : -errno);
+}
+
+int prongi_stream_recv_head(struct prongi_stream *s, prong_time deadline)
+{
+	int r;
+
+	while ((r = prongi_inbox_look(&s->in)) == 0 && !s->in.head) {
+		r = s->in_over ? s->in_over : read_more(s, deadline);
+		if (r)
+			return r;
+	}
+	return r < 0 ? in_over(s, r) : 0;
+}
+
+int prongi_stream_recv(struct prongi_stream *s, prong_time deadline)
+{
+	int r;
+
+	while ((r = prongi_inbox_look(&s->in)) == 0) {
+		r = s->in_over ? s->in_over : read_more(s, deadline);
+		if (r)
+			return r;
+	}
+	return r < 0 ? in_over(s, r) : 0;
+}
+
+void prongi_stream_take(struct prongi_stream *s)
+{
+	prongi_inbox_take(&s->in);
+	s->waited = 0;
+}
+
+/* --- sending ------------------------------------------------------------------------------- */
+
+/* Tells a message from another that the caller took for the same; no defence against malice. */
+static uint64_t hash(const unsigned char *data, size_t size)
+{
+	uint64_t h = size, word;
+
+	for (; size >= sizeof word; data += sizeof word, size -= sizeof word) {
+		memcpy(&word, data, sizeof word);
+		h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+		h ^= h >> 29;
+	}
+	while (size--)
+		h = (h ^ *data++) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+static bool is_begun(const struct prongi_stream *s, const void *data, size_t size)
+{
+	return size == s->begun && hash(data, size) == s->begun_hash;
+}
+
+/* Send from byte `sent' of head and data on, and return how many went. */
+static ssize_t send_part(int fd, const unsigned char *head, size_t head_size, const void *data,
+			 size_t size, size_t sent, int flags)
+{
+	size_t skip = sent < head_size ? sent : head_size, skip_data = sent - skip;
+	struct iovec io[2] = {
+		{ (void *)(uintptr_t)(head + skip), head_size - skip },
+		{ (void *)((uintptr_t)data + skip_data), size - skip_data },
+	};
+	struct msghdr m = { .msg_iov = io, .msg_iovlen = 2 };
+
+	return sendmsg(fd, &m, MSG_NOSIGNAL | flags);
+}
+
+static int out_failed(struct prongi_stream *s, int e, prong_time deadline)
+{
+	if (e == EINTR)
+		return 0;
+	if (e == EAGAIN || e == EWOULDBLOCK) {
+		if (deadline.ns_ <= PRONG_NOW.ns_)
+			return PRONG_TIMEDOUT;
+		return await(s->fd, POLLOUT, deadline);
+	}
+	if (e == ENOBUFS || e == ENOMEM)
+		return -ENOMEM;
+	return s->out_over = gone(e) ? PRONG_CLOSED : -e;
+}
+
+/* It stays begun when a part is sent. */
+static int stop(struct prongi_stream *s, const void *data, size_t size, size_t sent, int r)
+{
+	if (sent && !s->busy) {
+		s->busy = true;
+		s->begun = size;
+		s->begun_hash = hash(data, size);
+	}
+	s->sent = sent;
+	return r;
+}
+
+int prongi_stream_send(struct prongi_stream *s, const void *data, size_t size, prong_time deadline)
+{
+	const int flags = deadline.ns_ == PRONG_FOREVER.ns_ ? 0 : MSG_DONTWAIT;
+	unsigned char head[PRONGI_HEAD];
+	size_t head_size = prongi_frame_head(head, size), sent = s->busy ? s->sent : 0;
+
+	if (s->out_over)
+		return s->out_over;
+	if (s->busy && !is_begun(s, data, size))
+		return -EBUSY;
+	while (sent < head_size + size) {
+		ssize_t n = send_part(s->fd, head, head_size, data, size, sent, flags);
+		int r = n < 0 ? out_failed(s, errno, deadline) : 0;
+
+		if (r)
+			return stop(s, data, size, sent, r);
+		if (n > 0)
+			sent += (size_t)n;
+	}
+	s->busy = false;
+	s->sent = 0;
+	return 0;
+}

@@ -1,0 +1,46 @@
+/* A stream of frames over a socket: receiving and sending with deadlines.  What is cut short by a
+   deadline goes on with the next call.  Not for two threads at one side at once. */
+#ifndef PRONGI_STREAM_H
+#define PRONGI_STREAM_H
+
+#include "wire/frame.h"
+#include <prong/deadline.h>
+
+struct prongi_stream {
+	int fd;
+
+	/* The receiver's. */
+	struct prongi_inbox in;
+	int in_over;	/* 0, or the result of all receives from now on */
+	int64_t waited; /* ns, in all receives of the message that is begun */
+	uint32_t rate;	/* bytes per second that it must come with, after grace_ns of waiting */
+	int64_t grace_ns;
+	size_t part, whole; /* at the end: what had come of the message, and what should have */
+
+	/* The sender's. */
+	int out_over;
+	bool busy;	     /* a message is begun, and what follows says which */
+	size_t begun, sent;  /* its bytes; how many are sent, its head's too */
+	uint64_t begun_hash; /* tells it from others of its size */
+};
+
+/* fd becomes the stream's. */
+void prongi_stream_init(struct prongi_stream *s, int fd, size_t most, size_t ahead);
+void prongi_stream_fini(struct prongi_stream *s);
+
+/* Block until a message is in s->in.  Return 0; PRONG_TIMEDOUT; and, for good, PRONG_CLOSED,
+   -EPROTO, -EFBIG, -ETIMEDOUT (it comes too slowly), -errno.  -ENOMEM may pass. */
+int prongi_stream_recv(struct prongi_stream *s, prong_time deadline);
+
+/* The same for its head: its length is known then. */
+int prongi_stream_recv_head(struct prongi_stream *s, prong_time deadline);
+
+/* Let go of the message in s->in. */
+void prongi_stream_take(struct prongi_stream *s);
+
+/* Send a message.Return 0; PRONG_TIMEDOUT: the same message has to be given again to go on, if a
+   part of it was sent; -EBUSY: that is the case, and this is another one; PRONG_CLOSED or -errno
+   for good. */
+int prongi_stream_send(struct prongi_stream *s, const void *data, size_t size, prong_time deadline);
+
+#endif
