@@ -17,9 +17,11 @@
 #if defined(__GNUC__)
 #define PRONG_API  __attribute__((visibility("default")))
 #define PRONG_MUST __attribute__((visibility("default"), warn_unused_result))
+#define PRONG_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
 #define PRONG_API
 #define PRONG_MUST
+#define PRONG_PRINTF(f, a)
 #endif
 
 /* The version that these headers belong to; prong_version() is the library's. */

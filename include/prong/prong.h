@@ -27,5 +27,8 @@
 #include <prong/queue.h>
 #include <prong/conn.h>
 #include <prong/wait.h>
+#include <prong/task.h>
+#include <prong/future.h>
+#include <prong/pool.h>
 
 #endif

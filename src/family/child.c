@@ -183,6 +183,7 @@ static void child_ends(int code)
 {
 	if (prongi_serving)
 		return;
+	prongi_before_exit();
 	prongi_children_end(PRONG_FOREVER);
 	if (prongi_block(prongi_me)) /* its handle may be gone, and nobody else knows */
 		prong_free_at((void **)&prongi_me->block);

@@ -20,7 +20,7 @@ struct prongi_family *prongi_heap;
 struct prong_process *prongi_me;
 _Thread_local struct prongi_self prongi_self;
 bool prongi_spins;
-_Atomic(prongi_hook *) prongi_on_forget;
+_Atomic(prongi_hook *) prongi_on_forget, prongi_on_exit;
 bool prongi_serving;
 #if defined(PRONGI_MUTANTS)
 int prongi_mutant;
@@ -206,10 +206,19 @@ static int map(const prong_family_opts *opts)
 
 /* --- joining ------------------------------------------------------------------------------- */
 
+void prongi_before_exit(void)
+{
+	prongi_hook *hook = atomic_load_explicit(&prongi_on_exit, memory_order_relaxed);
+
+	if (hook)
+		hook();
+}
+
 static void program_ends(void)
 {
 	if (!prongi_me || prongi_serving)
 		return;
+	prongi_before_exit();
 	prongi_children_end(PRONG_FOREVER);
 }
 

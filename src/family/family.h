@@ -56,6 +56,11 @@ void prongi_forget(void);
 typedef void prongi_hook(void);
 extern _Atomic(prongi_hook *) prongi_on_forget;
 
+/* What the rooms above have to end before the process joins its children at its end; NULL:
+   nothing. */
+extern _Atomic(prongi_hook *) prongi_on_exit;
+void prongi_before_exit(void);
+
 static inline bool prongi_inside(const void *p)
 {
 	return prongi_heap && (uintptr_t)p - (uintptr_t)prongi_heap < prongi_heap->size;

@@ -189,7 +189,7 @@ static inline bool place(void *const *where)
 	uint64_t at = prongi_address((const void *)where);
 
 	return prongi_heap && at % sizeof(uint64_t) == 0 &&
-	       at >= prongi_address(prongi_heap->process) && at < prongi_load(&H->committed);
+	       at >= prongi_address(prongi_heap->pools) && at < prongi_load(&H->committed);
 }
 
 static int start(void **where, const char *what)

@@ -25,6 +25,7 @@
 #define PRONGI_READS	 8		   /* rwlocks that a thread may hold for reading */
 #define PRONGI_CLASSES	 48		   /* of small blocks that are cached, see heap.h */
 #define PRONGI_SEATS	 8		   /* queues that a slot knows without a block of its own */
+#define PRONGI_POOLS	 64		   /* that a family has at once */
 #define PRONGI_LOCKS	 32		   /* kernel locks that objects share by their address */
 
 typedef _Atomic(uint64_t) prongi_word;
@@ -377,6 +378,10 @@ struct prongi_family {
 		prongi_word lock, first; /* see pipe.c */
 		prongi_word cursor;	 /* the pipe that is looked at next; 0: the first */
 	} pipes;
+	struct prongi_pool_place {
+		prongi_word owner;	 /* ref of the process that opened it; 0: free.  CAS */
+		prongi_word raw;	 /* its block, see pool/pool.c.  By alloc_to of the owner */
+	} pools[PRONGI_POOLS];
 	_Alignas(4096) struct prong_process process[PRONGI_PROCESSES];
 	/* Only with the checking mode on is memory behind it. */
 	_Alignas(4096) struct prongi_checked checked[PRONGI_CHECKED];

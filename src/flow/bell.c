@@ -144,8 +144,9 @@ static void in_child(void)
 	for (struct prongi_bell *b = me.first; b; b = b->next)
 		prongi_os_fd_close(b->fd);
 	me.first = NULL;
+	if (me.runs)
+		prongi_os_threads_own(-1);
 	me.runs = false;
-	prongi_os_threads_own(0);
 	pthread_mutex_init(&me.lock, NULL);
 }
 
@@ -169,7 +170,7 @@ static int start(void)
 	r = pthread_create(&thread, NULL, live, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r) {
-		prongi_os_threads_own(0);
+		prongi_os_threads_own(-1);
 		return -r;
 	}
 	pthread_detach(thread);

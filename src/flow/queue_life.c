@@ -117,7 +117,8 @@ static void wait_for_visitors(const struct prong_queue *q)
 	wait_while(&prongi_heap->passing, q);
 }
 
-int prong_queue_free(prong_queue *q)
+/* Free q; and if its address is in *where, in the heap, that is NULL from the same moment on. */
+static int free_queue(prong_queue *q, prong_queue **where)
 {
 	int r;
 
@@ -133,11 +134,23 @@ int prong_queue_free(prong_queue *q)
 	prongi_set(&prongi_self.slot->scrap, q->raw);
 	prongi_set(&q->head.kind, 0);
 	prongi_set(&q->id, 0);
+	if (where)
+		prongi_set((prongi_word *)where, 0);
 	prongi_commit();
 	prongi_end(prongi_queue_lock(q));
 	wait_for_visitors(q);
 	dismantle();
 	return 0;
+}
+
+int prong_queue_free(prong_queue *q)
+{
+	return free_queue(q, NULL);
+}
+
+int prongi_queue_free_at(prong_queue **where)
+{
+	return free_queue(*where, where);
 }
 
 /* --- the beginning -------------------------------------------------------------------------- */

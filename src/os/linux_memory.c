@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <link.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -188,4 +189,16 @@ void *prongi_os_private(size_t size)
 void prongi_os_private_drop(void *p, size_t size)
 {
 	munmap(p, size);
+}
+
+uint64_t prongi_os_private_bytes(void)
+{
+	unsigned long long resident = 0, shared = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+	int n = f ? fscanf(f, "%*u %llu %llu", &resident, &shared) : 0;
+
+	if (f)
+		fclose(f);
+	return n == 2 && resident > shared
+		       ? (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }

@@ -46,7 +46,7 @@ static _Atomic int own_threads;
 
 void prongi_os_threads_own(int n)
 {
-	atomic_store_explicit(&own_threads, n, memory_order_relaxed);
+	atomic_fetch_add_explicit(&own_threads, n, memory_order_relaxed);
 }
 
 int prongi_os_threads(void)

@@ -93,6 +93,9 @@ int prongi_os_heap_give_back(void *at, size_t size);
 /* Let the next forks of this process inherit the heap, or not. */
 int prongi_os_heap_inherit(void *base, size_t size, bool yes);
 
+/* Bytes of memory that this process alone has; 0: the system does not say. */
+uint64_t prongi_os_private_bytes(void);
+
 /* An array of size zero bytes, which forked processes have to drop: it costs the fork nothing, but
    is in their address space, and valgrind would read all of it at their end. */
 void *prongi_os_private(size_t size);
@@ -106,7 +109,7 @@ int prongi_os_tid(void);
 /* How many threads this process has; a sanitizer's own are not counted. */
 int prongi_os_threads(void);
 
-/* So many of them, from now on, are prong's own, and not counted either. */
+/* So many of them more, or fewer, are prong's own as of now, and not counted either. */
 void prongi_os_threads_own(int n);
 
 /* Fork a child whose end is told to nobody, only to prongi_os_reap_quiet().  Return its pid, 0 in

@@ -1,0 +1,285 @@
+/* Waiting for a task, and what came of it. */
+#include "pool/pool.h"
+#include "sync/word.h"
+#include <errno.h>
+#include <stdio.h>
+
+/* --- is it one? ----------------------------------------------------------------------------- */
+
+static bool is_future(const struct prong_future *f)
+{
+	return f && (uintptr_t)f % 64 == 0 && prongi_inside(f) &&
+	       prongi_word_valid((uintptr_t)f + sizeof *f - 8) &&
+	       prongi_task_phase(prongi_task_look(f)) > PRONGI_TASK_MAKING &&
+	       prongi_task_phase(prongi_task_look(f)) < PRONGI_TASK_FREEING;
+}
+
+static int check(const struct prong_future *f, const char *what)
+{
+	if (!is_future(f))
+		return prongi_fail(-EINVAL, "%s: not a future, or freed", what);
+	return prongi_enter();
+}
+
+bool prong_future_done(const prong_future *f)
+{
+	return is_future(f) && prongi_task_over(prongi_task_look(f));
+}
+
+/* --- waiting -------------------------------------------------------------------------------- */
+
+/* The worker in which the caller waits, for a task of the same pool; or NULL. */
+static struct prongi_running *inside(const struct prong_pool *pool)
+{
+	struct prongi_running *here = prongi_running;
+
+	return here && here->pool == pool && here->worker ? here : NULL;
+}
+
+static bool runs_here(const struct prong_future *f)
+{
+	for (struct prongi_running *here = prongi_running; here; here = here->outer)
+		if (here->task == f)
+			return true;
+	return false;
+}
+
+/* In a pool of threads: if f has not begun, do it at once.  Nothing else is ever run on top of the
+   task that waits, for that might wait for what lies beneath it. */
+static bool run_here(struct prongi_running *here, struct prong_future *f)
+{
+	uint64_t v = prongi_task_look(f), current, deadline;
+	struct prongi_worker *w = here->worker;
+
+	if (!here->pool->kind->shares || prongi_task_phase(v) != PRONGI_TASK_QUEUED ||
+	    !prongi_task_step(f, &v, prongi_worker_running(w, v)))
+		return false;
+	current = atomic_load_explicit(&w->current, memory_order_relaxed);
+	deadline = atomic_load_explicit(&w->deadline, memory_order_relaxed);
+	atomic_store_explicit(&w->current, f->index + 1, memory_order_relaxed);
+	prongi_worker_clock(here->pool, w, f);
+	prongi_task_run(here->pool, w, f);
+	atomic_store_explicit(&w->current, current, memory_order_relaxed);
+	atomic_store_explicit(&w->deadline, deadline, memory_order_relaxed);
+	return true;
+}
+
+/* The pool's process has ended, and its workers with it: so will f, now. */
+static void lose(struct prong_pool *pool, struct prong_future *f)
+{
+	uint64_t v = prongi_task_look(f);
+
+	if (!prongi_task_over(v))
+		prongi_task_end(pool, f, v, PRONGI_TASK_CRASHED);
+}
+
+/* Sleep until f may be done.  v: its state, not done.  0, PRONG_TIMEDOUT or PRONG_CANCELLED. */
+static int sleep_on(struct prong_pool *pool, struct prong_future *f, uint64_t v,
+		    prong_time deadline)
+{
+	struct prongi_awaited a[3];
+	size_t n = 1;
+
+	if (!(v & PRONGI_TASK_WAITED) && !prongi_task_step(f, &v, v | PRONGI_TASK_WAITED))
+		return 0;
+	a[0] = (struct prongi_awaited){ prongi_low(&f->state), (uint32_t)(v | PRONGI_TASK_WAITED),
+					true };
+	if (pool->owner != prongi_process_ref(prongi_me)) {
+		if (!prongi_process_lives(pool->owner, &a[1])) {
+			lose(pool, f);
+			return 0;
+		}
+		n = 2;
+	}
+	return prongi_os_wait_any(a, n, deadline);
+}
+
+static int wait_for(struct prong_pool *pool, struct prong_future *f, prong_time deadline)
+{
+	struct prongi_looks looks = { 0, 0 };
+	int r = 0;
+
+	while (r == 0) {
+		uint64_t v = prongi_task_look(f);
+
+		if (prongi_task_over(v))
+			return 0;
+		if (deadline.ns_ <= 0)
+			return PRONG_TIMEDOUT;
+		if (!prongi_look_again(&looks))
+			r = sleep_on(pool, f, v, deadline);
+	}
+	return prongi_task_over(prongi_task_look(f)) ? 0 : r;
+}
+
+/* The caller is a worker, and counts as none while it waits. */
+static int wait_inside(struct prongi_running *here, struct prong_future *f, prong_time deadline)
+{
+	struct prongi_worker *w = here->worker;
+	int r;
+
+	if (run_here(here, f))
+		return 0;
+	atomic_fetch_add_explicit(&w->waits, 1, memory_order_relaxed);
+	prongi_pool_ring(here->pool);
+	r = wait_for(here->pool, f, deadline);
+	atomic_fetch_sub_explicit(&w->waits, 1, memory_order_relaxed);
+	prongi_pool_ring(here->pool);
+	return r;
+}
+
+int prong_future_wait(prong_future *f, prong_time deadline)
+{
+	struct prongi_running *here;
+	struct prong_pool *pool;
+	int r = check(f, "future_wait");
+
+	if (r)
+		return r;
+	if (prongi_task_over(prongi_task_look(f)))
+		return 0;
+	if (runs_here(f))
+		return prongi_fail(PRONG_DEADLOCK, "future_wait: it is the caller's own task");
+	pool = prongi_task_pool(f);
+	here = inside(pool);
+	r = here && deadline.ns_ > 0 ? wait_inside(here, f, deadline)
+				     : wait_for(pool, f, deadline);
+	return r ? prongi_fail(r, r == PRONG_TIMEDOUT ? "future_wait: the task is not done"
+						      : "future_wait: the caller is cancelled")
+		 : 0;
+}
+
+/* --- what came of it ------------------------------------------------------------------------ */
+
+static int outcome_of(uint64_t state)
+{
+	return prongi_outcome(prongi_task_phase(state));
+}
+
+void *prong_future_data(prong_future *f, size_t *size)
+{
+	struct prongi_result *result;
+	void *data;
+
+	if (!is_future(f) || prongi_task_phase(prongi_task_look(f)) != PRONGI_TASK_DONE)
+		return NULL;
+	result = (struct prongi_result *)(uintptr_t)f->result;
+	data = result			       ? result->data
+	       : f->size <= PRONGI_CALLER_BYTES ? f->out
+	       : f->copy		       ? (void *)(uintptr_t)f->copy
+					       : (void *)(uintptr_t)f->arg;
+	if (size)
+		*size = result ? result->size : f->size;
+	return data;
+}
+
+static int fail(const struct prong_future *f, int outcome)
+{
+	const struct prongi_extra *e = prongi_extra(f);
+	const char *message = e && e->message ? (const char *)(uintptr_t)e->message : "";
+
+	return prongi_fail(outcome, "future_get: task %s %s%s%s",
+			   e && e->name[0] ? e->name : "without a name", prong_strerror(outcome),
+			   message[0] ? ": " : "", message);
+}
+
+int prong_future_get(prong_future *f, void *data, size_t size, prong_time deadline)
+{
+	int r = prong_future_wait(f, deadline);
+	size_t have;
+	void *from;
+
+	if (r)
+		return r;
+	r = outcome_of(prongi_task_look(f));
+	if (r)
+		return fail(f, r);
+	if (!data && !size)
+		return 0;
+	from = prong_future_data(f, &have);
+	if (have != size || !data)
+		return prongi_fail(data ? -EMSGSIZE : -EINVAL,
+				   "future_get: the result has %zu bytes, not %zu", have, size);
+	if (size)
+		memcpy(data, from, size);
+	return 0;
+}
+
+double prong_future_progress(const prong_future *f)
+{
+	const struct prongi_extra *e = is_future(f) ? prongi_extra(f) : NULL;
+
+	if (is_future(f) && prongi_task_phase(prongi_task_look(f)) == PRONGI_TASK_DONE)
+		return 1.0;
+	return e ? atomic_load_explicit(&e->progress, memory_order_relaxed) : 0.0;
+}
+
+void prong_future_report(const prong_future *f, prong_report *out)
+{
+	const struct prongi_extra *e;
+	uint64_t v;
+
+	memset(out, 0, sizeof *out);
+	if (!is_future(f))
+		return;
+	v = prongi_task_look(f);
+	e = prongi_extra(f);
+	if (prongi_task_over(v) && e && e->report)
+		*out = *(const prong_report *)(uintptr_t)e->report;
+	out->outcome = outcome_of(v);
+	out->attempt = prongi_task_attempt(v);
+	if (out->outcome == PRONG_FAILED)
+		out->code = f->code;
+	snprintf(out->name, sizeof out->name, "%s", e && e->name[0] ? e->name : "task");
+	if (e)
+		out->index = e->index;
+	if (prongi_task_over(v) && e && e->message)
+		memcpy(out->message, (const char *)(uintptr_t)e->message, sizeof out->message);
+}
+
+/* --- letting go ----------------------------------------------------------------------------- */
+
+void prong_future_free(prong_future *f)
+{
+	struct prong_pool *pool;
+	uint64_t v;
+
+	if (!f || check(f, "future_free"))
+		return;
+	pool = prongi_task_pool(f);
+	v = prongi_task_look(f);
+	while (v & PRONGI_TASK_HELD)
+		if (prongi_task_over(v)) {
+			if (!prongi_task_step(f, &v, PRONGI_TASK_FREEING |
+							     (uint64_t)prongi_ident() << 32))
+				continue;
+			prongi_task_clear(pool, f);
+			return;
+		} else if (prongi_task_step(f, &v, v & ~PRONGI_TASK_HELD)) {
+			return;
+		}
+}
+
+int prong_future_cancel(prong_future *f)
+{
+	struct prong_pool *pool;
+	int r = check(f, "future_cancel");
+	uint64_t v;
+
+	if (r)
+		return r;
+	pool = prongi_task_pool(f);
+	for (v = prongi_task_look(f); !prongi_task_over(v); v = prongi_task_look(f)) {
+		if (prongi_task_phase(v) != PRONGI_TASK_RUNNING) {
+			if (!prongi_task_end(pool, f, v, PRONGI_TASK_CANCELLED))
+				continue;
+			prongi_count_here(pool, PRONGI_TASK_CANCELLED);
+			return 0;
+		}
+		if ((v & PRONGI_TASK_TOLD) || prongi_task_step(f, &v, v | PRONGI_TASK_TOLD)) {
+			prongi_pool_ring(pool);
+			return 0;
+		}
+	}
+	return prongi_fail(PRONG_EMPTY, "future_cancel: the task is done");
+}

@@ -1,0 +1,623 @@
+/* How a pool comes, what it says of itself, and how it goes.
+
+   It is found from one of the family's places for pools, which names the process that opened it, and
+   from which all its memory hangs; so one whose process died is taken apart by who opens the next,
+   when nobody holds a future of it any more.
+
+   Not here: what makes it live, see supervise.c. */
+#include "pool/pool.h"
+#include "family/check.h"
+#include "flow/queue.h"
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void **place(prongi_word *word)
+{
+	return (void **)(uintptr_t)word;
+}
+
+static uint64_t get(const prongi_word *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+int prongi_pool_check(const struct prong_pool *pool, const char *what)
+{
+	if (!pool || (uintptr_t)pool % 64 || !prongi_inside(pool) ||
+	    !prongi_word_valid((uintptr_t)(pool + 1) - 8) || get(&pool->kind_word) != PRONGI_POOL)
+		return prongi_fail(-EINVAL, "%s: %p is not a pool", what, (const void *)pool);
+	return prongi_enter();
+}
+
+/* --- telling -------------------------------------------------------------------------------- */
+
+void prongi_pool_ring(struct prong_pool *pool)
+{
+	/* seq_cst: pairs with the supervisor, who notes the bell before it looks around. */
+	atomic_fetch_add_explicit(&pool->bell, 1, memory_order_seq_cst);
+	prongi_os_wake(&pool->bell, 1, true);
+}
+
+void prongi_pool_rouse(struct prong_pool *pool)
+{
+	for (int i = 0; i < PRONGI_LEVELS; i++)
+		prongi_queue_wake(&pool->queue[i]->ne, true);
+}
+
+void prongi_pool_raise(struct prong_pool *pool, enum prongi_pool_phase phase)
+{
+	uint64_t v = get(&pool->phase);
+
+	/* seq_cst: pairs with prongi_pool_phase(). */
+	while (v < (uint64_t)phase &&
+	       !atomic_compare_exchange_weak_explicit(&pool->phase, &v, phase,
+						      memory_order_seq_cst, memory_order_relaxed))
+		;
+	prongi_os_wake(prongi_low(&pool->phase), 0x7fffffff, true);
+	prongi_pool_ring(pool);
+}
+
+static int await_end(struct prong_pool *pool, prong_time deadline)
+{
+	struct prongi_awaited a[3] = { { prongi_low(&pool->phase), 0, true } };
+	int r = 0;
+
+	while (r == 0) {
+		uint64_t v = get(&pool->phase);
+		bool lives = prongi_process_lives(pool->owner, &a[1]);
+
+		if (prongi_pool_phase(pool) == PRONGI_POOL_ENDED || !lives)
+			return 0;
+		a[0].seen = (uint32_t)v;
+		r = prongi_os_wait_any(a, 2, deadline);
+	}
+	return prongi_pool_phase(pool) == PRONGI_POOL_ENDED ? 0 : r;
+}
+
+/* --- taking apart --------------------------------------------------------------------------- */
+
+static struct prong_pool *pool_at(uint64_t raw)
+{
+	return raw ? (struct prong_pool *)(uintptr_t)prongi_align64(raw) : NULL;
+}
+
+static void clear(struct prong_pool *pool, struct prong_future *f, void *ctx)
+{
+	(void)ctx;
+	if (get(&f->state) != PRONGI_TASK_FREE)
+		prongi_task_clear(pool, f);
+}
+
+/* All that hangs from the family's place, whoever was at it before.  Repeatable. */
+static void dismantle(struct prongi_pool_place *at)
+{
+	struct prong_pool *pool = pool_at(get(&at->raw));
+
+	if (!pool)
+		return;
+	atomic_store_explicit(&pool->kind_word, 0, memory_order_relaxed);
+	prongi_each_task(pool, clear, NULL);
+	for (int i = 0; i < PRONGI_TASK_CHUNKS; i++) {
+		atomic_store_explicit(&pool->tasks[i], 0, memory_order_relaxed);
+		prong_free_at(place(&pool->raw[i]));
+	}
+	for (uint32_t i = 0; i < atomic_load_explicit(&pool->places, memory_order_relaxed); i++)
+		prong_free_at(place(&prongi_worker_at(pool, i)->buffer));
+	atomic_store_explicit(&pool->places, 0, memory_order_relaxed);
+	for (int i = 0; i < PRONGI_PLACES / PRONGI_PLACE_CHUNK; i++)
+		prong_free_at(place(&pool->place[i]));
+	for (int i = 0; i < PRONGI_LEVELS; i++)
+		prongi_queue_free_at(&pool->queue[i]);
+	for (int i = 0; i < PRONGI_LETTERS; i++)
+		prong_free_at(place(&pool->letter[i]));
+	if (pool->arg_size)
+		prong_free_at(place(&pool->arg));
+	prong_free_at(place(&at->raw));
+}
+
+static void is_held(struct prong_pool *pool, struct prong_future *f, void *ctx)
+{
+	bool *held = ctx;
+
+	(void)pool;
+	*held |= (get(&f->state) & PRONGI_TASK_HELD) && prongi_process_lives(get(&f->holder), NULL);
+}
+
+/* Places of processes that died are free, when nobody needs what is there. */
+static void reap_place(struct prongi_pool_place *at)
+{
+	uint64_t owner = get(&at->owner), mine = prongi_process_ref(prongi_me);
+	struct prong_pool *pool;
+	bool held = false;
+
+	if (!owner || prongi_process_lives(owner, NULL))
+		return;
+	/* acq_rel: pairs with the same of another. */
+	if (!atomic_compare_exchange_strong_explicit(&at->owner, &owner, mine, memory_order_acq_rel,
+						     memory_order_relaxed))
+		return;
+	pool = pool_at(get(&at->raw));
+	if (pool)
+		prongi_each_task(pool, is_held, &held);
+	if (!held)
+		dismantle(at);
+	atomic_store_explicit(&at->owner, held ? owner : 0, memory_order_release);
+}
+
+static struct prongi_pool_place *take_place(void)
+{
+	for (int i = 0; i < PRONGI_POOLS; i++)
+		reap_place(&prongi_heap->pools[i]);
+	for (int i = 0; i < PRONGI_POOLS; i++) {
+		struct prongi_pool_place *at = &prongi_heap->pools[i];
+		uint64_t nobody = 0;
+
+		if (atomic_compare_exchange_strong_explicit(&at->owner, &nobody,
+							    prongi_process_ref(prongi_me),
+							    memory_order_acq_rel,
+							    memory_order_relaxed))
+			return at;
+	}
+	return NULL;
+}
+
+static void give_place(struct prongi_pool_place *at)
+{
+	dismantle(at);
+	/* release: pairs with the CAS of the next. */
+	atomic_store_explicit(&at->owner, 0, memory_order_release);
+}
+
+/* --- what is asked for ---------------------------------------------------------------------- */
+
+static int parse(const char *spec, const struct prongi_kind **kind, uint32_t *workers)
+{
+	static const struct prongi_kind *const kinds[] = { &prongi_processes, &prongi_threads,
+							   &prongi_sequential };
+	char *end = NULL;
+	unsigned long n = 0;
+
+	for (size_t i = 0; spec && i < sizeof kinds / sizeof *kinds; i++) {
+		size_t length = strlen(kinds[i]->name);
+
+		if (strncmp(spec, kinds[i]->name, length))
+			continue;
+		*kind = kinds[i];
+		*workers = (uint32_t)prong_cpu_count();
+		if (!spec[length])
+			return 0;
+		if (spec[length] != ':' || spec[length + 1] < '0' || spec[length + 1] > '9' ||
+		    !kinds[i]->start)
+			break;
+		n = strtoul(spec + length + 1, &end, 10);
+		if (*end)
+			break;
+		*workers = n <= PRONGI_WORKERS ? (uint32_t)n : 0;
+		return *workers ? 0 : prongi_fail(-EINVAL, "pool_open: \"%s\" asks for %lu workers, not "
+							   "1 to %d", spec, n, PRONGI_WORKERS);
+	}
+	return prongi_fail(-EINVAL, "pool_open: \"%s\" is neither processes, threads nor sequential",
+			   spec ? spec : "(null)");
+}
+
+static int check_opts(const prong_pool_opts *o)
+{
+	for (size_t i = 0; i < sizeof o->reserved_ / sizeof *o->reserved_; i++)
+		if (o->reserved_[i])
+			return prongi_fail(-EINVAL, "pool_open: a reserved option is set");
+	if (o->reserved0_[0] || o->reserved0_[1] || o->reserved0_[2])
+		return prongi_fail(-EINVAL, "pool_open: a reserved option is set");
+	if (o->task.group || o->max_waiting > (size_t)1 << 24)
+		return prongi_fail(-EINVAL, "pool_open: task.group is set, or max_waiting is above "
+					    "16,777,216");
+	if (o->arg_size && !o->arg)
+		return prongi_fail(-EFAULT, "pool_open: arg is NULL, its size is not 0");
+	if (!o->arg_size && o->arg && !prong_shared(o->arg, 1))
+		return prongi_fail(-EFAULT, "pool_open: arg is not in the heap, its size is 0");
+	return prongi_task_opts_check(&o->task, "pool_open");
+}
+
+/* --- opening -------------------------------------------------------------------------------- */
+
+static _Atomic uint32_t opened; /* by this process */
+
+static void configure(struct prong_pool *pool, const struct prongi_kind *kind, uint32_t workers,
+		      const prong_pool_opts *o)
+{
+	pool->id = atomic_fetch_add_explicit(&prongi_heap->queues, 1, memory_order_relaxed) + 1;
+	pool->owner = prongi_process_ref(prongi_me);
+	pool->kind = kind;
+	pool->defaults = o->task;
+	pool->defaults.name = NULL;
+	snprintf(pool->default_name, sizeof pool->default_name, "%s",
+		 o->task.name ? o->task.name : "");
+	pool->wanted = workers;
+	pool->arg_size = o->arg_size;
+	pool->init = o->init;
+	pool->fini = o->fini;
+	pool->max_waiting = o->max_waiting;
+	pool->recycle_tasks = o->recycle_tasks;
+	pool->recycle_rss = o->recycle_rss;
+	pool->idle_ms = o->idle_ms;
+	pool->max_restarts = o->max_restarts;
+	pool->pin = o->pin;
+	pool->alarm = INT64_MAX;
+	pool->number = atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed) + 1;
+	if (o->name)
+		snprintf(pool->name, sizeof pool->name, "%s", o->name);
+	else
+		snprintf(pool->name, sizeof pool->name, "Pool-%u", pool->number);
+	pool->phase = PRONGI_POOL_OPEN;
+}
+
+static int furnish(struct prong_pool *pool, const prong_pool_opts *o)
+{
+	const prong_queue_opts queue = { .capacity = o->max_waiting,
+					 .max_size = sizeof(uint32_t),
+					 .usual_size = sizeof(uint64_t) };
+	const prong_queue_opts growing = { .max_size = sizeof(uint32_t),
+					   .usual_size = sizeof(uint64_t) };
+	int r = 0;
+
+	for (int i = 0; i < PRONGI_LEVELS && r == 0; i++)
+		r = prong_queue_new(&pool->queue[i], i == 0 ? &growing : &queue);
+	atomic_store_explicit(&pool->arg, o->arg_size ? 0 : (uintptr_t)o->arg,
+			      memory_order_relaxed);
+	if (r || !o->arg_size)
+		return r;
+	r = prongi_alloc_to(place(&pool->arg), o->arg_size, false);
+	if (r == 0)
+		memcpy((void *)(uintptr_t)get(&pool->arg), o->arg, o->arg_size);
+	return r;
+}
+
+static _Atomic int supervisors; /* threads, of this process */
+
+static void count_supervisor(int n)
+{
+	atomic_fetch_add_explicit(&supervisors, n, memory_order_relaxed);
+	prongi_os_threads_own(n);
+}
+
+static void *live(void *arg)
+{
+	struct prong_pool *pool = arg;
+
+	prongi_os_set_title("prong-pool");
+	while (prongi_enter())
+		prong_sleep(prong_in_ms(10)); /* all slots are taken: one will be free */
+	prongi_supervise(pool);
+	prongi_leave();
+	count_supervisor(-1);
+	/* seq_cst: as in prongi_pool_raise().  Nothing of the pool is touched after that, for who
+	   waits for it may free it. */
+	atomic_store_explicit(&pool->phase, PRONGI_POOL_ENDED, memory_order_seq_cst);
+	prongi_os_wake(prongi_low(&pool->phase), INT_MAX, true);
+	return NULL;
+}
+
+/* With all signals blocked: they are for the program. */
+static int start_supervisor(struct prong_pool *pool)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_attr_init(&attr);
+	if (r == 0) {
+		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		count_supervisor(1);
+		r = pthread_create(&thread, &attr, live, pool);
+		if (r)
+			count_supervisor(-1);
+		pthread_attr_destroy(&attr);
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r ? prongi_fail(-r, "pool_open: no thread to watch the workers") : 0;
+}
+
+/* There is nobody to watch the first worker: it ends. */
+static void fire(struct prong_pool *pool)
+{
+	struct prongi_worker *w = prongi_worker_at(pool, 0);
+	struct prongi_worker_end end;
+
+	/* release: pairs with wanted(), worker.c. */
+	atomic_store_explicit(&w->leave, 1, memory_order_release);
+	pool->kind->kill(w);
+	prongi_pool_rouse(pool);
+	while (!pool->kind->ended(w, &end))
+		prong_sleep(prong_in_ms(1));
+}
+
+/* The first worker is started by the caller, who so hears why none can be. */
+static int start(struct prong_pool *pool)
+{
+	sigset_t set;
+	int r;
+
+	if (!pool->kind->start)
+		return 0;
+	pthread_sigmask(SIG_SETMASK, NULL, &set);
+	memcpy(&pool->signals, &set, sizeof pool->signals);
+	r = prongi_hire(pool);
+	if (r)
+		return r;
+	r = start_supervisor(pool);
+	if (r)
+		fire(pool);
+	return r;
+}
+
+static int open_at(struct prongi_pool_place *at, const struct prongi_kind *kind, uint32_t workers,
+		   const prong_pool_opts *o)
+{
+	struct prong_pool *pool;
+	int r = prong_alloc_to(place(&at->raw), 63 + sizeof(struct prong_pool));
+
+	if (r)
+		return r;
+	pool = pool_at(get(&at->raw));
+	configure(pool, kind, workers, o);
+	r = furnish(pool, o);
+	if (r == 0) {
+		atomic_store_explicit(&pool->kind_word, PRONGI_POOL, memory_order_release);
+		r = start(pool);
+	}
+	return r;
+}
+
+/* --- forks and exits of the process --------------------------------------------------------- */
+
+static pthread_once_t prepared = PTHREAD_ONCE_INIT;
+
+static bool mine(const struct prongi_pool_place *at, const struct prong_pool *pool)
+{
+	return pool && get(&at->owner) == prongi_process_ref(prongi_me) &&
+	       get(&pool->kind_word) == PRONGI_POOL && pool->kind->start;
+}
+
+/* The process ends: workers that are processes at once, and before it waits for its children. */
+static void end_pools(void)
+{
+	for (int i = 0; i < PRONGI_POOLS; i++) {
+		struct prongi_pool_place *at = &prongi_heap->pools[i];
+		struct prong_pool *pool = pool_at(get(&at->raw));
+
+		if (!mine(at, pool) || !pool->kind->stops)
+			continue;
+		atomic_store_explicit(&pool->hurry, 1, memory_order_relaxed);
+		prongi_pool_raise(pool, PRONGI_POOL_TERMINATED);
+		(void)await_end(pool, PRONG_FOREVER);
+	}
+}
+
+/* The supervisors are not here. */
+static void in_child(void)
+{
+	prongi_os_threads_own(-atomic_exchange_explicit(&supervisors, 0, memory_order_relaxed));
+}
+
+static void prepare(void)
+{
+	(void)pthread_atfork(NULL, NULL, in_child);
+	atomic_store_explicit(&prongi_on_exit, end_pools, memory_order_relaxed);
+}
+
+int prong_pool_open(prong_pool **out, const char *spec, const prong_pool_opts *opts)
+{
+	static const prong_pool_opts defaults;
+	const struct prongi_kind *kind = NULL;
+	struct prongi_pool_place *at;
+	uint32_t workers = 0;
+	int r;
+
+	if (!out)
+		return prongi_fail(-EINVAL, "pool_open: nowhere to store");
+	if (!opts)
+		opts = &defaults;
+	r = parse(spec, &kind, &workers);
+	if (r == 0)
+		r = prongi_enter();
+	if (r == 0)
+		r = check_opts(opts);
+	if (r == 0 && kind->stops)
+		r = prongi_check_argument(opts->arg, opts->arg_size, "pool_open",
+					  __builtin_return_address(0));
+	if (r)
+		return r;
+	pthread_once(&prepared, prepare);
+	at = take_place();
+	if (!at)
+		return prongi_fail(-ENOSPC, "pool_open: the family has %d pools", PRONGI_POOLS);
+	r = open_at(at, kind, workers, opts);
+	if (r) {
+		give_place(at);
+		return r;
+	}
+	*out = pool_at(get(&at->raw));
+	return 0;
+}
+
+/* --- figures -------------------------------------------------------------------------------- */
+
+static void count_task(struct prong_pool *pool, struct prong_future *f, void *ctx)
+{
+	prong_pool_stats *out = ctx;
+	enum prongi_task phase = prongi_task_phase(get(&f->state));
+
+	(void)pool;
+	out->waiting += phase == PRONGI_TASK_QUEUED || phase == PRONGI_TASK_DELAYED;
+	out->running += phase == PRONGI_TASK_RUNNING;
+}
+
+static uint64_t ended_so(const struct prong_pool *pool, enum prongi_task phase)
+{
+	uint64_t n = atomic_load_explicit(&pool->here[phase - PRONGI_TASK_DONE],
+					  memory_order_relaxed);
+
+	for (uint32_t i = 0; i < atomic_load_explicit(&pool->places, memory_order_acquire); i++)
+		n += get(&prongi_worker_at(pool, i)->ended[phase - PRONGI_TASK_DONE]);
+	return n;
+}
+
+static void describe(const struct prong_pool *pool, const struct prongi_worker *w,
+		     prong_worker_stats *out)
+{
+	uint64_t last = get(&w->last);
+	const struct prongi_extra *e;
+
+	memset(out, 0, sizeof *out);
+	memcpy(out->name, w->name, sizeof out->name);
+	out->pid = (int)get(&w->pid);
+	out->starts = atomic_load_explicit(&w->starts, memory_order_relaxed);
+	for (int i = 0; i < PRONGI_TASK_FREEING - PRONGI_TASK_DONE; i++)
+		out->tasks += get(&w->ended[i]);
+	e = last ? prongi_extra(prongi_task_at(pool, last - 1)) : NULL;
+	if (e)
+		snprintf(out->task, sizeof out->task, "%.63s", e->name);
+	out->busy_ns = (int64_t)get(&w->busy_ns);
+	out->idle_ns = (int64_t)get(&w->idle_ns);
+	out->peak_rss = get(&w->peak_rss);
+	out->alive = prongi_worker_phase(w) != PRONGI_NOBODY;
+	out->waits = atomic_load_explicit(&w->waits, memory_order_relaxed) != 0;
+}
+
+size_t prong_pool_stat(prong_pool *pool, prong_pool_stats *out, prong_worker_stats *workers,
+		       size_t max)
+{
+	uint32_t places;
+
+	memset(out, 0, sizeof *out);
+	if (prongi_pool_check(pool, "pool_stat"))
+		return 0;
+	prongi_each_task(pool, count_task, out);
+	out->done = ended_so(pool, PRONGI_TASK_DONE);
+	out->failed = ended_so(pool, PRONGI_TASK_FAILED);
+	out->crashed = ended_so(pool, PRONGI_TASK_CRASHED);
+	out->overrun = ended_so(pool, PRONGI_TASK_OVERRUN);
+	out->cancelled = ended_so(pool, PRONGI_TASK_CANCELLED);
+	out->retried = atomic_load_explicit(&pool->retried, memory_order_relaxed);
+	out->started = atomic_load_explicit(&pool->started, memory_order_relaxed);
+	places = atomic_load_explicit(&pool->places, memory_order_acquire);
+	for (uint32_t i = 0; i < places; i++) {
+		const struct prongi_worker *w = prongi_worker_at(pool, i);
+
+		out->workers += prongi_worker_phase(w) != PRONGI_NOBODY;
+		out->idle += atomic_load_explicit(&w->idle, memory_order_relaxed);
+		if (i < max && workers)
+			describe(pool, w, &workers[i]);
+	}
+	return places;
+}
+
+int prong_pool_dead_letter(prong_pool *pool, size_t i, prong_report *out)
+{
+	int r = prongi_pool_check(pool, "pool_dead_letter");
+	uint64_t n, first;
+
+	if (r || !out)
+		return r ? r : prongi_fail(-EINVAL, "pool_dead_letter: nowhere to store");
+	do {
+		/* acquire: pairs with post(), settle.c. */
+		n = atomic_load_explicit(&pool->letters, memory_order_acquire);
+		first = n > PRONGI_LETTERS ? n - PRONGI_LETTERS : 0;
+		if (i >= n - first)
+			return prongi_fail(PRONG_EMPTY, "pool_dead_letter: there are %llu",
+					   (unsigned long long)(n - first));
+		memcpy(out, (void *)(uintptr_t)get(&pool->letter[(first + i) % PRONGI_LETTERS]),
+		       sizeof *out);
+		atomic_thread_fence(memory_order_acquire);
+	} while (get(&pool->letters) > first + i + PRONGI_LETTERS);
+	return 0;
+}
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+static int close_as(prong_pool *pool, enum prongi_pool_phase phase, const char *what)
+{
+	int r = prongi_pool_check(pool, what);
+
+	if (r == 0)
+		prongi_pool_raise(pool, pool->kind->start ? phase : PRONGI_POOL_ENDED);
+	return r;
+}
+
+int prong_pool_close(prong_pool *pool)
+{
+	return close_as(pool, PRONGI_POOL_CLOSED, "pool_close");
+}
+
+int prong_pool_terminate(prong_pool *pool)
+{
+	return close_as(pool, PRONGI_POOL_TERMINATED, "pool_terminate");
+}
+
+int prong_pool_resize(prong_pool *pool, uint32_t workers)
+{
+	int r = prongi_pool_check(pool, "pool_resize");
+
+	if (r)
+		return r;
+	if (workers < 1 || workers > PRONGI_WORKERS)
+		return prongi_fail(-EINVAL, "pool_resize: %u is not 1 to %d workers", workers,
+				   PRONGI_WORKERS);
+	if (!pool->kind->start)
+		return prongi_fail(-ENOTSUP, "pool_resize: a sequential pool has no workers");
+	if (prongi_pool_phase(pool) != PRONGI_POOL_OPEN)
+		return prongi_fail(PRONG_CLOSED, "pool_resize: the pool is closed");
+	atomic_store_explicit(&pool->wanted, workers, memory_order_relaxed);
+	prongi_pool_ring(pool);
+	return 0;
+}
+
+static bool in_task_of(const struct prong_pool *pool)
+{
+	for (struct prongi_running *here = prongi_running; here; here = here->outer)
+		if (here->pool == pool)
+			return true;
+	return false;
+}
+
+int prong_pool_join(prong_pool *pool, prong_time deadline)
+{
+	int r = prongi_pool_check(pool, "pool_join");
+
+	if (r)
+		return r;
+	if (prongi_pool_phase(pool) == PRONGI_POOL_OPEN)
+		return prongi_fail(-EBUSY, "pool_join: the pool is not closed");
+	if (in_task_of(pool))
+		return prongi_fail(PRONG_DEADLOCK, "pool_join: in a task of its own");
+	r = await_end(pool, deadline);
+	return r ? prongi_fail(r, "pool_join: tasks or workers are left") : 0;
+}
+
+static struct prongi_pool_place *place_of(const struct prong_pool *pool)
+{
+	for (int i = 0; i < PRONGI_POOLS; i++)
+		if (pool_at(get(&prongi_heap->pools[i].raw)) == pool)
+			return &prongi_heap->pools[i];
+	return NULL;
+}
+
+int prong_pool_free(prong_pool *pool)
+{
+	int r = pool ? prongi_pool_check(pool, "pool_free") : 0;
+
+	if (r || !pool)
+		return r;
+	if (in_task_of(pool))
+		return prongi_fail(PRONG_DEADLOCK, "pool_free: in a task of its own");
+	if (prongi_pool_phase(pool) < PRONGI_POOL_ENDED)
+		close_as(pool, PRONGI_POOL_TERMINATED, "pool_free");
+	(void)await_end(pool, PRONG_FOREVER);
+	give_place(place_of(pool));
+	return 0;
+}

@@ -1,0 +1,205 @@
+/* What becomes of a task whose worker has ended: by the supervisor alone, so that the report is
+   whole, and the task is tried again by one who knows when.  And of all tasks, at the end. */
+#include "pool/pool.h"
+#include <stdio.h>
+
+static void **place(prongi_word *word)
+{
+	return (void **)(uintptr_t)word;
+}
+
+static uint64_t get(const prongi_word *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static void set(prongi_word *word, uint64_t value)
+{
+	atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+/* --- reports -------------------------------------------------------------------------------- */
+
+static void describe(const struct prongi_worker *w, const struct prong_future *f, uint64_t v,
+		     enum prongi_task phase, const struct prongi_worker_end *end,
+		     prong_report *out)
+{
+	const struct prongi_extra *e = prongi_extra(f);
+
+	*out = end->report;
+	out->outcome = prongi_outcome(phase);
+	out->attempt = prongi_task_attempt(v);
+	out->elapsed_ns = prongi_os_now() - (int64_t)get(&w->began);
+	memcpy(out->worker, w->name, sizeof out->worker);
+	snprintf(out->name, sizeof out->name, "%s", e && e->name[0] ? e->name : "task");
+	if (!e)
+		return;
+	out->index = e->index;
+	if (e->message)
+		memcpy(out->message, (const char *)(uintptr_t)e->message, sizeof out->message);
+}
+
+/* Keep it where the future's holder finds it.  Without memory the outcome is all there is. */
+static void attach(struct prong_future *f, const prong_report *report)
+{
+	struct prongi_extra *e = prongi_extra_of(f);
+
+	if (!e || (!e->report && prong_alloc_to(place(&e->report), sizeof *report)))
+		return;
+	*(prong_report *)(uintptr_t)e->report = *report;
+}
+
+static void post(struct prong_pool *pool, const prong_report *report)
+{
+	uint64_t n = get(&pool->letters);
+	prongi_word *letter = &pool->letter[n % PRONGI_LETTERS];
+
+	if (!*letter && prong_alloc_to(place(letter), sizeof *report))
+		return;
+	*(prong_report *)(uintptr_t)get(letter) = *report;
+	/* release: pairs with the acquire of who reads it. */
+	atomic_store_explicit(&pool->letters, n + 1, memory_order_release);
+}
+
+void prongi_report_task(struct prong_pool *pool, const prong_report *report)
+{
+	if (report->outcome == PRONG_CRASHED || report->outcome == PRONG_OVERRUN)
+		post(pool, report);
+}
+
+/* --- again ---------------------------------------------------------------------------------- */
+
+/* Put f, which was in state v, for its next attempt.  With no room for the message, soon. */
+static void put_again(struct prong_pool *pool, struct prong_future *f, uint64_t v)
+{
+	uint64_t to = prongi_task_state((v & ~(PRONGI_TASK_TOLD | PRONGI_TASK_DOOMED)) +
+						PRONGI_TASK_ONE,
+					PRONGI_TASK_QUEUED, prongi_ident());
+
+	if (!prongi_task_step(f, &v, to))
+		return;
+	atomic_fetch_add_explicit(&pool->retried, 1, memory_order_relaxed);
+	while (prongi_task_put(pool, f) == PRONG_FULL)
+		prong_sleep(prong_in_ms(1));
+}
+
+static void put_later(struct prong_future *f, uint64_t v, int64_t when)
+{
+	set(&prongi_extra(f)->not_before, (uint64_t)when);
+	while (!prongi_task_step(f, &v, prongi_task_state(v & ~(PRONGI_TASK_TOLD |
+								PRONGI_TASK_DOOMED),
+							  PRONGI_TASK_DELAYED, 0)))
+		;
+}
+
+static void try_again(struct prong_pool *pool, struct prong_future *f, uint64_t v)
+{
+	int64_t wait_ms = prongi_task_opts(pool, f)->backoff_ms;
+	uint32_t times = prongi_task_attempt(v) - 1;
+
+	wait_ms = wait_ms > 0 ? wait_ms << (times < 20 ? times : 20) : 0;
+	if (wait_ms && prongi_extra_of(f))
+		put_later(f, v, prongi_os_now() + wait_ms * 1000000);
+	else
+		put_again(pool, f, v);
+}
+
+struct due {
+	int64_t now, next;
+};
+
+static void put_if_due(struct prong_pool *pool, struct prong_future *f, void *ctx)
+{
+	uint64_t v = prongi_task_look(f);
+	struct due *due = ctx;
+	int64_t when;
+
+	if (prongi_task_phase(v) != PRONGI_TASK_DELAYED)
+		return;
+	when = (int64_t)get(&prongi_extra(f)->not_before);
+	if (when <= due->now)
+		put_again(pool, f, v);
+	else if (!due->next || when < due->next)
+		due->next = when;
+}
+
+int64_t prongi_put_delayed(struct prong_pool *pool)
+{
+	struct due due = { prongi_os_now(), 0 };
+
+	prongi_each_task(pool, put_if_due, &due);
+	return due.next;
+}
+
+/* --- one ------------------------------------------------------------------------------------ */
+
+static bool has_another(const struct prong_pool *pool, const struct prong_future *f, uint64_t v)
+{
+	enum prongi_pool_phase phase = prongi_pool_phase(pool);
+
+	return (phase == PRONGI_POOL_OPEN || phase == PRONGI_POOL_CLOSED) &&
+	       prongi_task_attempt(v) <= (uint32_t)prongi_task_opts(pool, f)->retries;
+}
+
+/* How the attempt ended that died with w. */
+static enum prongi_task sentence(const struct prongi_worker *w, const struct prong_future *f,
+				 uint64_t v)
+{
+	uint64_t verdict = get(&w->verdict);
+
+	if (verdict >> 8 == prongi_verdict(f->index, v, 0) >> 8)
+		return (enum prongi_task)(verdict & 255);
+	return v & PRONGI_TASK_TOLD ? PRONGI_TASK_CANCELLED : PRONGI_TASK_CRASHED;
+}
+
+/* Return whether it is to be tried again later. */
+bool prongi_settle_worker(struct prong_pool *pool, struct prongi_worker *w,
+			  const struct prongi_worker_end *end)
+{
+	uint64_t current = get(&w->current), v;
+	struct prong_future *f = current ? prongi_task_at(pool, current - 1) : NULL;
+	enum prongi_task phase;
+	prong_report report;
+
+	set(&w->current, 0);
+	v = f ? prongi_task_look(f) : 0;
+	if (prongi_task_phase(v) != PRONGI_TASK_RUNNING ||
+	    prongi_task_who(v) != (uint32_t)(get(&w->state) >> 4))
+		return false; /* it had not begun, or had ended */
+	phase = sentence(w, f, v);
+	if (phase != PRONGI_TASK_CANCELLED && has_another(pool, f, v)) {
+		try_again(pool, f, v);
+		return prongi_task_opts(pool, f)->backoff_ms > 0;
+	}
+	describe(w, f, v, phase, end, &report);
+	attach(f, &report);
+	prongi_report_task(pool, &report);
+	prongi_count_here(pool, phase);
+	prongi_task_end(pool, f, v, phase);
+	return false;
+}
+
+/* --- all ------------------------------------------------------------------------------------ */
+
+static void end_one(struct prong_pool *pool, struct prong_future *f, void *ctx)
+{
+	const enum prongi_task *phase = ctx;
+	uint64_t v = prongi_task_look(f);
+
+	if (prongi_task_phase(v) == PRONGI_TASK_RUNNING && *phase == PRONGI_TASK_CANCELLED) {
+		while (!(v & PRONGI_TASK_TOLD) && prongi_task_phase(v) == PRONGI_TASK_RUNNING &&
+		       !prongi_task_step(f, &v, v | PRONGI_TASK_TOLD))
+			;
+		return;
+	}
+	if (prongi_task_phase(v) != PRONGI_TASK_QUEUED &&
+	    prongi_task_phase(v) != PRONGI_TASK_DELAYED)
+		return;
+	if (prongi_task_end(pool, f, v, *phase))
+		prongi_count_here(pool, *phase);
+}
+
+void prongi_end_all(struct prong_pool *pool, enum prongi_task phase)
+{
+	prongi_each_task(pool, end_one, &phase);
+}

@@ -1,0 +1,282 @@
+/* The life of a worker, of whatever kind: have a task, run it, have the next.
+
+   A message is leased, and acknowledged as soon as the task's state says who runs it: from there on
+   the worker's place is what tells, and whoever dies has lost nothing. */
+#include "pool/pool.h"
+#include "flow/queue.h"
+#include "os/thread_os.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define LOOKS 100 /* before it sleeps */
+
+struct worker {
+	struct prong_pool *pool;
+	struct prongi_worker *w;
+	uint32_t tasks;	/* that it has run */
+	int64_t since;	/* when it began to be busy, or idle */
+};
+
+static void add(prongi_word *sum, int64_t n)
+{
+	atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + (uint64_t)n,
+			      memory_order_relaxed);
+}
+
+/* --- taking --------------------------------------------------------------------------------- */
+
+/* m is in hand: make the task it names ours, if it is to be run. */
+static struct prong_future *accept(struct worker *me, prong_queue *q, prong_message *m)
+{
+	struct prong_future *f = prongi_task_at(me->pool, *(const uint32_t *)m->data);
+	uint64_t v = prongi_task_look(f);
+	bool mine = false;
+
+	if (prongi_task_phase(v) == PRONGI_TASK_QUEUED) {
+		atomic_store_explicit(&me->w->current, f->index + 1, memory_order_relaxed);
+		atomic_store_explicit(&me->w->last, f->index + 1, memory_order_relaxed);
+		prongi_then(); /* who runs it is found by current */
+		while (prongi_task_phase(v) == PRONGI_TASK_QUEUED && !mine)
+			mine = prongi_task_step(f, &v, prongi_worker_running(me->w, v));
+	}
+	if (!PRONGI_MUTANT(140) || mine)
+		(void)prong_queue_ack(q, m);
+	return mine ? f : NULL;
+}
+
+static struct prong_future *take_from(struct worker *me, prong_queue *q)
+{
+	prong_message m;
+
+	while (prong_queue_lease(q, &m, PRONG_NOW) == 0) {
+		struct prong_future *f = accept(me, q, &m);
+
+		if (f)
+			return f;
+	}
+	return NULL;
+}
+
+static bool all_levels(const struct prong_pool *pool)
+{
+	/* seq_cst: pairs with prongi_task_put(). */
+	return atomic_load_explicit(&pool->levels, memory_order_seq_cst);
+}
+
+static struct prong_future *take(struct worker *me)
+{
+	struct prong_future *f = NULL;
+
+	if (!all_levels(me->pool))
+		return take_from(me, me->pool->queue[1]);
+	for (int i = 0; i < PRONGI_LEVELS && !f; i++)
+		if (prongi_queue_can_get(me->pool->queue[i]))
+			f = take_from(me, me->pool->queue[i]);
+	return f;
+}
+
+/* --- having nothing to do ------------------------------------------------------------------- */
+
+static bool wanted(const struct worker *me)
+{
+	/* acquire: pairs with the store of the supervisor. */
+	return !atomic_load_explicit(&me->w->leave, memory_order_acquire);
+}
+
+static bool anything(const struct worker *me)
+{
+	if (!all_levels(me->pool))
+		return prongi_queue_can_get(me->pool->queue[1]);
+	for (int i = 0; i < PRONGI_LEVELS; i++)
+		if (prongi_queue_can_get(me->pool->queue[i]))
+			return true;
+	return false;
+}
+
+static bool look_awake(const struct worker *me)
+{
+	for (int i = 0; i < LOOKS && prongi_spins && wanted(me); i++) {
+		if (anything(me))
+			return true;
+		for (int k = 0; k < 32; k++)
+			prongi_os_pause();
+	}
+	return false;
+}
+
+/* Sleep until there may be something.  0 or PRONG_TIMEDOUT. */
+static int sleep_once(const struct worker *me, prong_time until)
+{
+	struct prongi_awaited a[PRONGI_LEVELS];
+	bool all = all_levels(me->pool);
+	size_t n = 0;
+
+	for (int i = 0; i < PRONGI_LEVELS; i++)
+		if (all || i == 1) {
+			_Atomic uint32_t *word = &me->pool->queue[i]->ne;
+
+			a[n++] = (struct prongi_awaited){ word, prongi_queue_listen(word), true };
+		}
+	if (anything(me) || !wanted(me) || all != all_levels(me->pool))
+		return 0;
+	return prongi_os_wait_any(a, n, until);
+}
+
+/* Busy until now, or idle. */
+static void turn_over(struct worker *me, prongi_word *sum)
+{
+	int64_t now = prongi_os_now();
+
+	add(sum, now - me->since);
+	me->since = now;
+}
+
+/* Return false when it is time to end. */
+static bool rest(struct worker *me)
+{
+	uint32_t idle_ms = me->pool->idle_ms;
+	prong_time until = idle_ms ? prong_in_ms(idle_ms) : PRONG_FOREVER;
+	int r = 0;
+
+	if (look_awake(me))
+		return true;
+	if (me->pool->kind->stops)
+		fflush(NULL); /* what it has printed shall be seen, even if it is killed */
+	turn_over(me, &me->w->busy_ns);
+	/* seq_cst: pairs with the supervisor's look whether all is done. */
+	atomic_store_explicit(&me->w->idle, 1, memory_order_seq_cst);
+	if (prongi_pool_phase(me->pool) != PRONGI_POOL_OPEN)
+		prongi_pool_ring(me->pool);
+	while (r == 0 && wanted(me) && !anything(me))
+		r = sleep_once(me, until);
+	atomic_store_explicit(&me->w->idle, 0, memory_order_seq_cst);
+	turn_over(me, &me->w->idle_ns);
+	return r == 0 || anything(me);
+}
+
+/* --- running -------------------------------------------------------------------------------- */
+
+void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
+			 const struct prong_future *f)
+{
+	int64_t now = prongi_os_now();
+	int32_t limit = prongi_task_opts(pool, f)->limit_ms;
+	uint64_t deadline = limit > 0 ? (uint64_t)(now + (int64_t)limit * 1000000) : 0;
+
+	atomic_store_explicit(&w->began, (uint64_t)now, memory_order_relaxed);
+	if (!deadline) {
+		atomic_store_explicit(&w->deadline, 0, memory_order_relaxed);
+		return;
+	}
+	/* seq_cst: pairs with the supervisor, who says when it looks next, and then looks. */
+	atomic_store_explicit(&w->deadline, deadline, memory_order_seq_cst);
+	if (deadline < atomic_load_explicit(&pool->alarm, memory_order_seq_cst))
+		prongi_pool_ring(pool);
+}
+
+static void run(struct worker *me, struct prong_future *f)
+{
+	prongi_worker_clock(me->pool, me->w, f);
+	prongi_task_run(me->pool, me->w, f);
+	prongi_then(); /* the state says that it is over before the place does */
+	atomic_store_explicit(&me->w->current, 0, memory_order_relaxed);
+	me->tasks++;
+}
+
+static bool used_up(const struct worker *me)
+{
+	const struct prong_pool *pool = me->pool;
+
+	return (pool->recycle_tasks && me->tasks >= pool->recycle_tasks) ||
+	       (pool->recycle_rss && pool->kind->stops &&
+		prongi_os_private_bytes() > pool->recycle_rss);
+}
+
+static void work(struct worker *me)
+{
+	me->since = prongi_os_now();
+	while (wanted(me)) {
+		struct prong_future *f = take(me);
+
+		if (f)
+			run(me, f);
+		else if (!rest(me))
+			break;
+		if (f && used_up(me))
+			break;
+	}
+	turn_over(me, &me->w->busy_ns);
+}
+
+/* --- beginning and end ---------------------------------------------------------------------- */
+
+static void set_mask(uint64_t signals)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	memcpy(&set, &signals, sizeof signals);
+	pthread_sigmask(SIG_SETMASK, &set, NULL);
+}
+
+static void pin(const struct worker *me)
+{
+	long n = sysconf(_SC_NPROCESSORS_CONF);
+	uint16_t bad;
+
+	for (long i = 0; i < n; i++) {
+		uint16_t cpu = (uint16_t)(((long)prongi_worker_place(me->w) + i) % n);
+
+		if (prongi_os_run_on(&cpu, 1, &bad) == 0)
+			return;
+	}
+}
+
+/* init may change its argument: each worker has a copy of its own. */
+static int call_init(const struct prong_pool *pool)
+{
+	void *arg = (void *)(uintptr_t)pool->arg, *copy = NULL;
+	int r;
+
+	if (!pool->init)
+		return 0;
+	if (pool->arg_size) {
+		copy = prong_alloc(pool->arg_size);
+		if (!copy)
+			return ENOMEM;
+		arg = memcpy(copy, arg, pool->arg_size);
+	}
+	r = pool->init(arg);
+	prong_free(copy);
+	return r;
+}
+
+static void become(struct prongi_worker *w, enum prongi_place phase)
+{
+	uint64_t v = atomic_load_explicit(&w->state, memory_order_relaxed);
+
+	/* release: pairs with the acquire of the supervisor. */
+	atomic_store_explicit(&w->state, (v & ~(uint64_t)15) | phase, memory_order_release);
+}
+
+int prongi_worker_live(void *arg)
+{
+	const struct prongi_worker_arg *a = arg;
+	struct worker me = { .pool = a->pool, .w = a->worker };
+	int r;
+
+	set_mask(me.pool->signals);
+	if (me.pool->pin)
+		pin(&me);
+	r = call_init(me.pool);
+	if (r)
+		return r;
+	become(me.w, PRONGI_WORKS);
+	work(&me);
+	become(me.w, PRONGI_GOES);
+	if (me.pool->fini)
+		me.pool->fini();
+	return 0;
+}
