@@ -39,11 +39,11 @@ typedef struct prong_pool prong_pool;
 
 /* All-zero means the defaults.  Everything is copied. */
 typedef struct prong_pool_opts {
-	const char *name;       /* workers are "NAME-1", ...; NULL: "Pool-1", "Pool-2" */
-	prong_fn *init;         /* called first in each worker, on a copy of arg; anything but 0
+	const char *name;   /* workers are "NAME-1", ...; NULL: "Pool-1", "Pool-2" */
+	prong_fn *init;     /* called first in each worker, on a copy of arg; anything but 0
 				   ends the worker */
-	void (*fini)(void);     /* called last in each worker that ends by itself */
-	const void *arg;        /* size bytes; or with arg_size 0 the pointer itself, see prong_fn */
+	void (*fini)(void); /* called last in each worker that ends by itself */
+	const void *arg;    /* size bytes; or with arg_size 0 the pointer itself, see prong_fn */
 	size_t arg_size;
 	prong_task_opts task;   /* for tasks that do not say otherwise; no group */
 	size_t max_waiting;     /* tasks of a priority not yet begun; 0: no bound but the heap */
@@ -54,7 +54,7 @@ typedef struct prong_pool_opts {
 				   gives up; 0: 3 for each worker */
 	bool pin;               /* each worker stays on one processor */
 	uint8_t reserved0_[3];
-	uint64_t reserved_[6];  /* must be zero */
+	uint64_t reserved_[6]; /* must be zero */
 } prong_pool_opts;
 
 /* Open a pool and store it in *out; its workers start meanwhile.
@@ -82,23 +82,23 @@ PRONG_MUST int prong_pool_apply(prong_pool *pool, prong_fn *fn, void *arg, size_
 PRONG_MUST int prong_pool_resize(prong_pool *pool, uint32_t workers);
 
 typedef struct prong_pool_stats {
-	uint64_t waiting, running;  /* tasks not yet begun; begun */
+	uint64_t waiting, running;                          /* tasks not yet begun; begun */
 	uint64_t done, failed, crashed, overrun, cancelled; /* ended so */
-	uint64_t retried;           /* further attempts */
-	uint32_t workers, idle;     /* alive now; of these without work */
-	uint64_t started;           /* workers ever */
+	uint64_t retried;                                   /* further attempts */
+	uint32_t workers, idle;                             /* alive now; of these without work */
+	uint64_t started;                                   /* workers ever */
 	uint64_t reserved_[6];
 } prong_pool_stats;
 
 typedef struct prong_worker_stats {
 	char name[64];
-	int pid;             /* of its process */
-	uint32_t starts;     /* how many workers this place has had */
-	uint64_t tasks;      /* ended, by all of them */
-	char task[64];       /* name of what it runs, or ran last */
+	int pid;                  /* of its process */
+	uint32_t starts;          /* how many workers this place has had */
+	uint64_t tasks;           /* ended, by all of them */
+	char task[64];            /* name of what it runs, or ran last */
 	int64_t busy_ns, idle_ns; /* of all of them, without the present state */
-	uint64_t peak_rss;   /* the most that one which has ended had; processes */
-	bool alive, waits;   /* it runs; in a task that waits for another */
+	uint64_t peak_rss;        /* the most that one which has ended had; processes */
+	bool alive, waits;        /* it runs; in a task that waits for another */
 	uint8_t reserved0_[6];
 	uint64_t reserved_[4];
 } prong_worker_stats;

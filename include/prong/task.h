@@ -34,14 +34,14 @@ struct prong_group;
 /* How to run a task.  All-zero means as the pool's own options for tasks say, and those, when they
    are zero: once, and without limit.  A number of -1 means none where the pool has one. */
 typedef struct prong_task_opts {
-	const char *name;      /* for reports; copied, 63 bytes are kept; NULL: "task" */
+	const char *name;          /* for reports; copied, 63 bytes are kept; NULL: "task" */
 	struct prong_group *group; /* it is a child of this group, which owns its future */
-	void *tag;             /* of the group's child */
-	int32_t limit_ms;      /* how long one attempt may run; then it is cancelled */
-	int32_t grace_ms;      /* from cancelled to killed; 0: 1000 */
-	int32_t retries;       /* further attempts after a crash or an overrun */
-	int32_t backoff_ms;    /* before the first of them; twice as long before each other */
-	int32_t priority;      /* 1: before all with 0; -1: after them */
+	void *tag;                 /* of the group's child */
+	int32_t limit_ms;          /* how long one attempt may run; then it is cancelled */
+	int32_t grace_ms;          /* from cancelled to killed; 0: 1000 */
+	int32_t retries;           /* further attempts after a crash or an overrun */
+	int32_t backoff_ms;        /* before the first of them; twice as long before each other */
+	int32_t priority;          /* 1: before all with 0; -1: after them */
 	uint32_t reserved0_;
 	uint64_t reserved_[4]; /* must be zero */
 } prong_task_opts;

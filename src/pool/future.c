@@ -142,8 +142,7 @@ int prong_future_wait(prong_future *f, prong_time deadline)
 		return prongi_fail(PRONG_DEADLOCK, "future_wait: it is the caller's own task");
 	pool = prongi_task_pool(f);
 	here = inside(pool);
-	r = here && deadline.ns_ > 0 ? wait_inside(here, f, deadline)
-				     : wait_for(pool, f, deadline);
+	r = here && deadline.ns_ > 0 ? wait_inside(here, f, deadline) : wait_for(pool, f, deadline);
 	return r ? prongi_fail(r, r == PRONG_TIMEDOUT ? "future_wait: the task is not done"
 						      : "future_wait: the caller is cancelled")
 		 : 0;
@@ -164,10 +163,10 @@ void *prong_future_data(prong_future *f, size_t *size)
 	if (!is_future(f) || prongi_task_phase(prongi_task_look(f)) != PRONGI_TASK_DONE)
 		return NULL;
 	result = (struct prongi_result *)(uintptr_t)f->result;
-	data = result			       ? result->data
+	data = result                           ? result->data
 	       : f->size <= PRONGI_CALLER_BYTES ? f->out
-	       : f->copy		       ? (void *)(uintptr_t)f->copy
-					       : (void *)(uintptr_t)f->arg;
+	       : f->copy                        ? (void *)(uintptr_t)f->copy
+						: (void *)(uintptr_t)f->arg;
 	if (size)
 		*size = result ? result->size : f->size;
 	return data;
@@ -250,8 +249,8 @@ void prong_future_free(prong_future *f)
 	v = prongi_task_look(f);
 	while (v & PRONGI_TASK_HELD)
 		if (prongi_task_over(v)) {
-			if (!prongi_task_step(f, &v, PRONGI_TASK_FREEING |
-							     (uint64_t)prongi_ident() << 32))
+			if (!prongi_task_step(f, &v,
+					      PRONGI_TASK_FREEING | (uint64_t)prongi_ident() << 32))
 				continue;
 			prongi_task_clear(pool, f);
 			return;

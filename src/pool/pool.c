@@ -53,8 +53,8 @@ void prongi_pool_raise(struct prong_pool *pool, enum prongi_pool_phase phase)
 
 	/* seq_cst: pairs with prongi_pool_phase(). */
 	while (v < (uint64_t)phase &&
-	       !atomic_compare_exchange_weak_explicit(&pool->phase, &v, phase,
-						      memory_order_seq_cst, memory_order_relaxed))
+	       !atomic_compare_exchange_weak_explicit(&pool->phase, &v, phase, memory_order_seq_cst,
+						      memory_order_relaxed))
 		;
 	prongi_os_wake(prongi_low(&pool->phase), 0x7fffffff, true);
 	prongi_pool_ring(pool);
@@ -155,10 +155,9 @@ static struct prongi_pool_place *take_place(void)
 		struct prongi_pool_place *at = &prongi_heap->pools[i];
 		uint64_t nobody = 0;
 
-		if (atomic_compare_exchange_strong_explicit(&at->owner, &nobody,
-							    prongi_process_ref(prongi_me),
-							    memory_order_acq_rel,
-							    memory_order_relaxed))
+		if (atomic_compare_exchange_strong_explicit(
+			    &at->owner, &nobody, prongi_process_ref(prongi_me),
+			    memory_order_acq_rel, memory_order_relaxed))
 			return at;
 	}
 	return NULL;
@@ -196,10 +195,14 @@ static int parse(const char *spec, const struct prongi_kind **kind, uint32_t *wo
 		if (*end)
 			break;
 		*workers = n <= PRONGI_WORKERS ? (uint32_t)n : 0;
-		return *workers ? 0 : prongi_fail(-EINVAL, "pool_open: \"%s\" asks for %lu workers, not "
-							   "1 to %d", spec, n, PRONGI_WORKERS);
+		return *workers ? 0
+				: prongi_fail(-EINVAL,
+					      "pool_open: \"%s\" asks for %lu workers, not "
+					      "1 to %d",
+					      spec, n, PRONGI_WORKERS);
 	}
-	return prongi_fail(-EINVAL, "pool_open: \"%s\" is neither processes, threads nor sequential",
+	return prongi_fail(-EINVAL,
+			   "pool_open: \"%s\" is neither processes, threads nor sequential",
 			   spec ? spec : "(null)");
 }
 
@@ -459,8 +462,8 @@ static void count_task(struct prong_pool *pool, struct prong_future *f, void *ct
 
 static uint64_t ended_so(const struct prong_pool *pool, enum prongi_task phase)
 {
-	uint64_t n = atomic_load_explicit(&pool->here[phase - PRONGI_TASK_DONE],
-					  memory_order_relaxed);
+	uint64_t n =
+		atomic_load_explicit(&pool->here[phase - PRONGI_TASK_DONE], memory_order_relaxed);
 
 	for (uint32_t i = 0; i < atomic_load_explicit(&pool->places, memory_order_acquire); i++)
 		n += get(&prongi_worker_at(pool, i)->ended[phase - PRONGI_TASK_DONE]);

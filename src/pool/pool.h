@@ -30,14 +30,14 @@
 #include <prong/queue.h>
 #include <prong/thread.h>
 
-#define PRONGI_CALLER_BYTES 32	 /* of an argument that lie in the record itself */
-#define PRONGI_FIRST_CHUNK  64	 /* records; each further chunk is twice the one before */
+#define PRONGI_CALLER_BYTES 32 /* of an argument that lie in the record itself */
+#define PRONGI_FIRST_CHUNK  64 /* records; each further chunk is twice the one before */
 #define PRONGI_TASK_CHUNKS  18
-#define PRONGI_WORKERS	    1024 /* that a pool may be asked to have */
-#define PRONGI_PLACES	    4096 /* for them and their substitutes */
+#define PRONGI_WORKERS      1024 /* that a pool may be asked to have */
+#define PRONGI_PLACES       4096 /* for them and their substitutes */
 #define PRONGI_PLACE_CHUNK  32
-#define PRONGI_LETTERS	    1024
-#define PRONGI_LEVELS	    3	 /* of priority */
+#define PRONGI_LETTERS      1024
+#define PRONGI_LEVELS       3 /* of priority */
 
 /* --- the state of a task -------------------------------------------------------------------- */
 
@@ -61,8 +61,9 @@ enum prongi_task {
 #define PRONGI_TASK_HELD   ((uint64_t)1 << 5) /* it has a holder */
 #define PRONGI_TASK_TOLD   ((uint64_t)1 << 6) /* while it runs: it is to be cancelled */
 #define PRONGI_TASK_THEN   ((uint64_t)1 << 7) /* somebody is to be called */
-#define PRONGI_TASK_ONE	   ((uint64_t)1 << 8) /* attempt */
-#define PRONGI_TASK_DOOMED ((uint64_t)1 << 16) /* its worker is about to be killed, and may not
+#define PRONGI_TASK_ONE    ((uint64_t)1 << 8) /* attempt */
+#define PRONGI_TASK_DOOMED \
+	((uint64_t)1 << 16) /* its worker is about to be killed, and may not
 						  end it any more */
 
 static inline uint64_t prongi_verdict(uint64_t index, uint64_t state, enum prongi_task phase)
@@ -122,11 +123,11 @@ static inline uint64_t prongi_task_state(uint64_t state, enum prongi_task phase,
 /* What few tasks have. */
 struct prongi_extra {
 	char name[64];
-	prong_task_opts opts;  /* name NULL.  By who submits */
-	uint64_t index;	       /* of the item in a map or a stream */
-	prongi_word not_before;/* while DELAYED: when it is put.  The supervisor */
-	prongi_word message;   /* block of the heap, or 0.  By alloc_to of the worker */
-	prongi_word report;    /* the same, how it crashed; of the supervisor, before the state */
+	prong_task_opts opts;    /* name NULL.  By who submits */
+	uint64_t index;          /* of the item in a map or a stream */
+	prongi_word not_before;  /* while DELAYED: when it is put.  The supervisor */
+	prongi_word message;     /* block of the heap, or 0.  By alloc_to of the worker */
+	prongi_word report;      /* the same, how it crashed; of the supervisor, before the state */
 	_Atomic double progress; /* the worker */
 };
 
@@ -134,14 +135,14 @@ struct prongi_extra {
    supervisor, the freer. */
 struct prong_future {
 	prongi_word state;
-	prongi_word holder;    /* ref of the process that holds it */
+	prongi_word holder; /* ref of the process that holds it */
 	prong_fn *fn;
-	prongi_word arg;       /* more than fits in: a block of the heap; of size 0, the pointer */
-	prongi_word result;    /* 0, or a block: struct prongi_result */
-	prongi_word extra;     /* 0, or a struct prongi_extra */
+	prongi_word arg;    /* more than fits in: a block of the heap; of size 0, the pointer */
+	prongi_word result; /* 0, or a block: struct prongi_result */
+	prongi_word extra;  /* 0, or a struct prongi_extra */
 	uint64_t size;
-	int32_t code;	       /* what fn returned */
-	uint32_t index;	       /* of this record; read-only */
+	int32_t code;                              /* what fn returned */
+	uint32_t index;                            /* of this record; read-only */
 	_Alignas(16) char in[PRONGI_CALLER_BYTES]; /* as submitted */
 	union {
 		_Alignas(16) char out[PRONGI_CALLER_BYTES]; /* what fn works on */
@@ -159,7 +160,7 @@ struct prongi_result {
 /* Records, and before them: */
 struct prongi_tasks {
 	_Alignas(64) struct prong_pool *pool;
-	prongi_word *maybe;    /* a bit for each that may be free: hints, the state is true.  Set by
+	prongi_word *maybe; /* a bit for each that may be free: hints, the state is true.  Set by
 				  who frees one, cleared by who goes through them */
 	uint64_t n;
 	_Alignas(64) struct prong_future task[];
@@ -169,37 +170,37 @@ struct prongi_tasks {
    worker. */
 enum prongi_place {
 	PRONGI_NOBODY = 0,
-	PRONGI_COMES,  /* it has been started */
-	PRONGI_WORKS,  /* it takes tasks */
-	PRONGI_GOES /* it is about to end by itself.  By the worker */
+	PRONGI_COMES, /* it has been started */
+	PRONGI_WORKS, /* it takes tasks */
+	PRONGI_GOES   /* it is about to end by itself.  By the worker */
 };
 
 struct prongi_worker {
 	_Alignas(64) prongi_word state; /* { phase 4, place 12, its how manieth 16 } */
-	prongi_word current;   /* index of the task that it runs or is about to take, + 1.  Stored
+	prongi_word current;    /* index of the task that it runs or is about to take, + 1.  Stored
 				  before the task's state says so.  The worker */
-	prongi_word last;      /* the same, and kept.  The worker */
-	prongi_word began;     /* when.  The worker */
-	prongi_word deadline;  /* when the task's time is over; 0: never.  The worker */
-	_Atomic uint32_t waits;/* > 0: its task waits for another.  The worker */
-	_Atomic uint32_t idle; /* it has nothing to do.  The worker */
-	_Atomic uint32_t over; /* a thread is about to end.  The worker */
+	prongi_word last;       /* the same, and kept.  The worker */
+	prongi_word began;      /* when.  The worker */
+	prongi_word deadline;   /* when the task's time is over; 0: never.  The worker */
+	_Atomic uint32_t waits; /* > 0: its task waits for another.  The worker */
+	_Atomic uint32_t idle;  /* it has nothing to do.  The worker */
+	_Atomic uint32_t over;  /* a thread is about to end.  The worker */
 	prongi_word ended[PRONGI_TASK_FREEING - PRONGI_TASK_DONE]; /* tasks.  The worker */
-	prongi_word busy_ns, idle_ns; /* The worker */
+	prongi_word busy_ns, idle_ns;                              /* The worker */
 	/* Only the supervisor writes: */
 	_Alignas(64) _Atomic uint32_t leave; /* end, when there is nothing in hand */
 	_Atomic uint32_t starts;
-	prongi_word verdict;   /* { task + 1 32, attempt 8, phase 8 }: how that attempt is to end, if
+	prongi_word verdict; /* { task + 1 32, attempt 8, phase 8 }: how that attempt is to end, if
 				  it does not end well */
 	prong_process *process; /* of a pool of processes */
-	prong_thread *thread;  /* of a pool of threads: an address of the supervisor's process */
+	prong_thread *thread;   /* of a pool of threads: an address of the supervisor's process */
 	prongi_word peak_rss;
 	prongi_word pid;
 	char name[64];
-	int64_t told_at;       /* when it was told */
+	int64_t told_at; /* when it was told */
 	/* For maps.  The worker: */
-	prongi_word buffer;    /* block of the heap; size bytes */
-	prongi_word committing;/* the item that is being copied from the buffer, + 1 */
+	prongi_word buffer;     /* block of the heap; size bytes */
+	prongi_word committing; /* the item that is being copied from the buffer, + 1 */
 	uint64_t buffer_size;
 };
 
@@ -207,9 +208,9 @@ struct prongi_worker {
 enum prongi_pool_phase {
 	PRONGI_POOL_OPEN = 1,
 	PRONGI_POOL_CLOSED,
-	PRONGI_POOL_FAILED,	/* closed, for its workers do not start */
+	PRONGI_POOL_FAILED,     /* closed, for its workers do not start */
 	PRONGI_POOL_TERMINATED, /* closed, and all is cancelled */
-	PRONGI_POOL_ENDED	/* all is done, and no worker is left */
+	PRONGI_POOL_ENDED       /* all is done, and no worker is left */
 };
 
 #define PRONGI_POOL ((uint64_t)0x6c6f6f70676e7270) /* "prngpool" */
@@ -218,47 +219,49 @@ struct prongi_kind;
 
 struct prong_pool {
 	/* Read by all, seldom written. */
-	prongi_word kind_word;	/* PRONGI_POOL while it is one.  By who opens and frees it */
-	uint64_t id;		/* among all pools and queues that there ever were; read-only */
-	uint64_t owner;		/* ref of the process that opened it; read-only */
-	const struct prongi_kind *kind; /* read-only */
+	prongi_word kind_word; /* PRONGI_POOL while it is one.  By who opens and frees it */
+	uint64_t id;           /* among all pools and queues that there ever were; read-only */
+	uint64_t owner;        /* ref of the process that opened it; read-only */
+	const struct prongi_kind *kind;    /* read-only */
 	prong_queue *queue[PRONGI_LEVELS]; /* of record indices: first, normal, last; read-only */
 	prongi_word tasks[PRONGI_TASK_CHUNKS]; /* addresses of struct prongi_tasks; 0: not made yet.
 				   In a section of the pool's kernel lock */
-	prong_task_opts defaults; /* read-only */
+	prong_task_opts defaults;              /* read-only */
 	char default_name[64];
-	_Atomic uint32_t levels;/* some task had another priority than 0, or came back: look at all
+	_Atomic uint32_t levels; /* some task had another priority than 0, or came back: look at all
 				   queues.  Set by who puts the first one */
-	_Atomic uint32_t places;/* so many have been used.  The supervisor */
+	_Atomic uint32_t places; /* so many have been used.  The supervisor */
 	prongi_word place[PRONGI_PLACES / PRONGI_PLACE_CHUNK]; /* blocks.  The supervisor */
 
-	_Alignas(64) prongi_word phase; /* by CAS upwards; a futex sleeps on the low half */
+	_Alignas(64) prongi_word phase;     /* by CAS upwards; a futex sleeps on the low half */
 	_Alignas(64) _Atomic uint32_t bell; /* the supervisor sleeps on it; who wants it, rings */
-	_Atomic uint32_t hurry;	  /* kill all workers: the process ends.  By that process */
-	_Atomic uint32_t lacking; /* fewer workers than asked for: who submits, rings.  Supervisor */
-	prongi_word alarm;	/* when the supervisor looks at the clock next.  Supervisor */
-	_Alignas(64) _Atomic uint32_t thens; /* changes when a task with THEN ends; by who ends it */
+	_Atomic uint32_t hurry; /* kill all workers: the process ends.  By that process */
+	_Atomic uint32_t
+		lacking;   /* fewer workers than asked for: who submits, rings.  Supervisor */
+	prongi_word alarm; /* when the supervisor looks at the clock next.  Supervisor */
+	_Alignas(
+		64) _Atomic uint32_t thens; /* changes when a task with THEN ends; by who ends it */
 
 	/* Rarely used. */
 	_Alignas(64) _Atomic uint32_t wanted; /* workers.  By open and resize */
-	uint32_t number;	/* of this pool in its process */
-	prongi_word raw[PRONGI_TASK_CHUNKS]; /* what was allocated for tasks[] */
-	prongi_word arg;	/* of init: block or pointer */
+	uint32_t number;                      /* of this pool in its process */
+	prongi_word raw[PRONGI_TASK_CHUNKS];  /* what was allocated for tasks[] */
+	prongi_word arg;                      /* of init: block or pointer */
 	size_t arg_size;
 	prong_fn *init;
 	void (*fini)(void);
-	uint64_t signals;	/* the mask that workers start with */
+	uint64_t signals; /* the mask that workers start with */
 	size_t max_waiting;
 	uint32_t recycle_tasks, idle_ms, max_restarts;
 	uint64_t recycle_rss;
 	bool pin;
 	char name[48];
-	char why[200];		/* it has FAILED: for people.  Supervisor, before the phase */
+	char why[200]; /* it has FAILED: for people.  Supervisor, before the phase */
 	_Atomic uint64_t here[PRONGI_TASK_FREEING - PRONGI_TASK_DONE]; /* tasks that ended, but in
 				   workers; a death may cost one.  Anybody */
-	_Atomic uint64_t retried, started; /* The supervisor */
+	_Atomic uint64_t retried, started;                             /* The supervisor */
 	/* The supervisor's alone, but for readers of letters. */
-	prongi_word letters;	/* so many there were */
+	prongi_word letters;                /* so many there were */
 	prongi_word letter[PRONGI_LETTERS]; /* blocks with reports */
 };
 
@@ -273,8 +276,8 @@ struct prongi_worker_end {
 /* All is called by the supervisor.  A kind without start runs tasks in who submits them. */
 struct prongi_kind {
 	const char *name; /* in specs */
-	bool stops;	  /* a worker can be killed alone */
-	bool shares;	  /* who waits in a task may run another on its stack */
+	bool stops;       /* a worker can be killed alone */
+	bool shares;      /* who waits in a task may run another on its stack */
 	int (*start)(struct prong_pool *pool, struct prongi_worker *w);
 	/* True when w has ended: *end says how.  Called again until it was true once. */
 	bool (*ended)(struct prongi_worker *w, struct prongi_worker_end *end);
@@ -309,9 +312,9 @@ int prongi_worker_live(void *arg);
 /* The state v of a task as RUNNING by w. */
 static inline uint64_t prongi_worker_running(const struct prongi_worker *w, uint64_t v)
 {
-	return prongi_task_state(v, PRONGI_TASK_RUNNING,
-				 (uint32_t)(atomic_load_explicit(&w->state, memory_order_relaxed) >>
-					    4));
+	return prongi_task_state(
+		v, PRONGI_TASK_RUNNING,
+		(uint32_t)(atomic_load_explicit(&w->state, memory_order_relaxed) >> 4));
 }
 
 /* w begins f: note when, and how long that may take (worker.c). */
@@ -350,11 +353,12 @@ static inline struct prongi_extra *prongi_extra(const struct prong_future *f)
 {
 	/* acquire: pairs with the release of alloc_to: it is whole. */
 	return (struct prongi_extra *)(uintptr_t)atomic_load_explicit(&f->extra,
-								       memory_order_acquire);
+								      memory_order_acquire);
 }
 
 /* The options that f runs under. */
-const prong_task_opts *prongi_task_opts(const struct prong_pool *pool, const struct prong_future *f);
+const prong_task_opts *prongi_task_opts(const struct prong_pool *pool,
+					const struct prong_future *f);
 
 /* seq_cst: the changes of a state pair with each other, and with the looks of who waits. */
 static inline uint64_t prongi_task_look(const struct prong_future *f)
@@ -375,7 +379,7 @@ struct prongi_ask {
 	const void *arg;
 	size_t size;
 	const prong_task_opts *opts; /* NULL: the pool's */
-	bool held;		     /* it gets a future */
+	bool held;                   /* it gets a future */
 	uint64_t index;
 };
 
@@ -432,8 +436,8 @@ void prongi_pool_rouse(struct prong_pool *pool);
 static inline struct prongi_worker *prongi_worker_at(const struct prong_pool *pool, uint32_t i)
 {
 	/* acquire: pairs with the release of alloc_to. */
-	uint64_t at = atomic_load_explicit(&pool->place[i / PRONGI_PLACE_CHUNK],
-					   memory_order_acquire);
+	uint64_t at =
+		atomic_load_explicit(&pool->place[i / PRONGI_PLACE_CHUNK], memory_order_acquire);
 
 	return (struct prongi_worker *)(uintptr_t)((at + 63) & ~(uint64_t)63) +
 	       i % PRONGI_PLACE_CHUNK;

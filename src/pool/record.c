@@ -56,8 +56,8 @@ static struct prongi_tasks *chunk_at(const struct prong_pool *pool, uint32_t k)
 /* Of a record's index: the chunk, and the place in it. */
 static uint32_t chunk_of(uint64_t index, uint64_t *i)
 {
-	uint32_t k = 63u - (uint32_t)__builtin_clzll((index + PRONGI_FIRST_CHUNK) /
-						     PRONGI_FIRST_CHUNK);
+	uint32_t k =
+		63u - (uint32_t)__builtin_clzll((index + PRONGI_FIRST_CHUNK) / PRONGI_FIRST_CHUNK);
 
 	*i = index + PRONGI_FIRST_CHUNK - chunk_size(k);
 	return k;
@@ -150,7 +150,7 @@ struct stock {
 	uint64_t bits, base;
 	prongi_word *word; /* whose bits they were */
 	uint32_t chunk;
-	uint64_t next;	   /* word to look at */
+	uint64_t next; /* word to look at */
 };
 #define STOCKS 4
 static _Thread_local struct stock stocks[STOCKS] __attribute__((tls_model("initial-exec")));
@@ -225,8 +225,8 @@ int prongi_task_claim(struct prong_pool *pool, struct prong_future **out)
 
 	for (;;) {
 		while (s->bits) {
-			struct prong_future *f = prongi_task_at(
-				pool, s->base + (uint64_t)__builtin_ctzll(s->bits));
+			struct prong_future *f =
+				prongi_task_at(pool, s->base + (uint64_t)__builtin_ctzll(s->bits));
 			uint64_t free = PRONGI_TASK_FREE;
 
 			s->bits &= s->bits - 1;
@@ -290,8 +290,8 @@ int prongi_task_put(struct prong_pool *pool, struct prong_future *f)
 {
 	int priority = prongi_task_opts(pool, f)->priority, r;
 	uint32_t level = priority > 0 || prongi_task_attempt(get(&f->state)) > 1 ? 0
-			 : priority < 0					       ? 2
-									       : 1;
+			 : priority < 0                                          ? 2
+										 : 1;
 	uint32_t index = f->index;
 
 	if (level != 1 && !atomic_load_explicit(&pool->levels, memory_order_relaxed)) {

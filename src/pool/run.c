@@ -122,7 +122,7 @@ static enum prongi_task failure(const struct prongi_worker *w, const struct pron
 		return PRONGI_TASK_FAILED;
 	/* acquire: pairs with the release of the supervisor. */
 	return w && atomic_load_explicit(&w->verdict, memory_order_acquire) ==
-				    prongi_verdict(f->index, state, PRONGI_TASK_OVERRUN)
+				       prongi_verdict(f->index, state, PRONGI_TASK_OVERRUN)
 		       ? PRONGI_TASK_OVERRUN
 		       : PRONGI_TASK_CANCELLED;
 }

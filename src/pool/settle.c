@@ -21,8 +21,7 @@ static void set(prongi_word *word, uint64_t value)
 /* --- reports -------------------------------------------------------------------------------- */
 
 static void describe(const struct prongi_worker *w, const struct prong_future *f, uint64_t v,
-		     enum prongi_task phase, const struct prongi_worker_end *end,
-		     prong_report *out)
+		     enum prongi_task phase, const struct prongi_worker_end *end, prong_report *out)
 {
 	const struct prongi_extra *e = prongi_extra(f);
 
@@ -72,9 +71,9 @@ void prongi_report_task(struct prong_pool *pool, const prong_report *report)
 /* Put f, which was in state v, for its next attempt.  With no room for the message, soon. */
 static void put_again(struct prong_pool *pool, struct prong_future *f, uint64_t v)
 {
-	uint64_t to = prongi_task_state((v & ~(PRONGI_TASK_TOLD | PRONGI_TASK_DOOMED)) +
-						PRONGI_TASK_ONE,
-					PRONGI_TASK_QUEUED, prongi_ident());
+	uint64_t to =
+		prongi_task_state((v & ~(PRONGI_TASK_TOLD | PRONGI_TASK_DOOMED)) + PRONGI_TASK_ONE,
+				  PRONGI_TASK_QUEUED, prongi_ident());
 
 	if (!prongi_task_step(f, &v, to))
 		return;
@@ -86,9 +85,9 @@ static void put_again(struct prong_pool *pool, struct prong_future *f, uint64_t 
 static void put_later(struct prong_future *f, uint64_t v, int64_t when)
 {
 	set(&prongi_extra(f)->not_before, (uint64_t)when);
-	while (!prongi_task_step(f, &v, prongi_task_state(v & ~(PRONGI_TASK_TOLD |
-								PRONGI_TASK_DOOMED),
-							  PRONGI_TASK_DELAYED, 0)))
+	while (!prongi_task_step(f, &v,
+				 prongi_task_state(v & ~(PRONGI_TASK_TOLD | PRONGI_TASK_DOOMED),
+						   PRONGI_TASK_DELAYED, 0)))
 		;
 }
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define MS_MOST	     ((int32_t)1 << 30)
+#define MS_MOST      ((int32_t)1 << 30)
 #define RETRIES_MOST 200
 
 static void **place(prongi_word *word)

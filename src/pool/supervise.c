@@ -12,25 +12,25 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define GRACE_MS    1000
-#define PERIOD_NS   ((int64_t)5000000000) /* in which restarts are counted */
-#define LINGER_NS   ((int64_t)100000000)  /* for which a worker too many may stay */
-#define SWEEP_NS    ((int64_t)20000000)	  /* between two sweeps */
-#define RETRY_NS    ((int64_t)10000000)	  /* after a start that failed */
-#define FAR	    INT64_MAX
+#define GRACE_MS  1000
+#define PERIOD_NS ((int64_t)5000000000) /* in which restarts are counted */
+#define LINGER_NS ((int64_t)100000000)  /* for which a worker too many may stay */
+#define SWEEP_NS  ((int64_t)20000000)   /* between two sweeps */
+#define RETRY_NS  ((int64_t)10000000)   /* after a start that failed */
+#define FAR       INT64_MAX
 
 struct supervisor {
 	struct prong_pool *pool;
-	uint32_t ends;	    /* what the family's word was at the last sweep */
-	int64_t swept;	    /* when that was */
-	int64_t surplus;    /* since when there is a worker too many; 0: there is not */
-	int64_t retry;	    /* not before is another start tried; 0: at once */
-	bool delayed;	    /* some task may be */
+	uint32_t ends;   /* what the family's word was at the last sweep */
+	int64_t swept;   /* when that was */
+	int64_t surplus; /* since when there is a worker too many; 0: there is not */
+	int64_t retry;   /* not before is another start tried; 0: at once */
+	bool delayed;    /* some task may be */
 	int64_t next_delayed;
-	uint32_t failures;  /* workers that ended before their first task */
-	int64_t failing;    /* since when they are counted */
-	bool told_all;	    /* the pool has been terminated, and each task was told */
-	int64_t over;	    /* since when all tasks of the closed pool are over; 0: they are not */
+	uint32_t failures; /* workers that ended before their first task */
+	int64_t failing;   /* since when they are counted */
+	bool told_all;     /* the pool has been terminated, and each task was told */
+	int64_t over;      /* since when all tasks of the closed pool are over; 0: they are not */
 };
 
 static uint64_t get(const prongi_word *word)
@@ -76,9 +76,8 @@ static void give_up(struct prong_pool *pool, const char *why)
 
 static uint32_t most_failures(const struct prong_pool *pool)
 {
-	return pool->max_restarts
-		       ? pool->max_restarts
-		       : 3 * atomic_load_explicit(&pool->wanted, memory_order_relaxed);
+	return pool->max_restarts ? pool->max_restarts
+				  : 3 * atomic_load_explicit(&pool->wanted, memory_order_relaxed);
 }
 
 /* A worker has ended before its first task, or could not be started. */
@@ -336,7 +335,8 @@ static void reduce(struct prong_pool *pool)
 	for (uint32_t i = places(pool); i--;) {
 		struct prongi_worker *w = prongi_worker_at(pool, i);
 
-		if (!alive(w) || leaving(w) || atomic_load_explicit(&w->waits, memory_order_relaxed))
+		if (!alive(w) || leaving(w) ||
+		    atomic_load_explicit(&w->waits, memory_order_relaxed))
 			continue;
 		if (!choice || (!atomic_load_explicit(&choice->idle, memory_order_relaxed) &&
 				atomic_load_explicit(&w->idle, memory_order_relaxed)))

@@ -15,8 +15,8 @@
 struct worker {
 	struct prong_pool *pool;
 	struct prongi_worker *w;
-	uint32_t tasks;	/* that it has run */
-	int64_t since;	/* when it began to be busy, or idle */
+	uint32_t tasks; /* that it has run */
+	int64_t since;  /* when it began to be busy, or idle */
 };
 
 static void add(prongi_word *sum, int64_t n)

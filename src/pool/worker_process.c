@@ -49,6 +49,10 @@ static int number(const struct prongi_worker *w)
 }
 
 const struct prongi_kind prongi_processes = {
-	.name = "processes", .stops = true, .start = start, .ended = ended, .kill = end_it,
+	.name = "processes",
+	.stops = true,
+	.start = start,
+	.ended = ended,
+	.kill = end_it,
 	.pid = number,
 };

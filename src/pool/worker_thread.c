@@ -55,6 +55,10 @@ static int number(const struct prongi_worker *w)
 }
 
 const struct prongi_kind prongi_threads = {
-	.name = "threads", .shares = true, .start = start, .ended = ended, .kill = end_it,
+	.name = "threads",
+	.shares = true,
+	.start = start,
+	.ended = ended,
+	.kill = end_it,
 	.pid = number,
 };

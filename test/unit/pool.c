@@ -16,8 +16,8 @@ static int square(void *arg)
 static const char *const all_kinds[] = { "processes:2", "threads:2", "sequential" };
 static const char *const worker_kinds[] = { "processes:2", "threads:2" };
 
-#define EACH(kind, kinds) for (size_t k_ = 0; k_ < sizeof(kinds) / sizeof *(kinds) &&              \
-					      ((kind) = (kinds)[k_]); k_++)
+#define EACH(kind, kinds) \
+	for (size_t k_ = 0; k_ < sizeof(kinds) / sizeof *(kinds) && ((kind) = (kinds)[k_]); k_++)
 
 static prong_pool *open_pool(const char *spec, const prong_pool_opts *opts)
 {
@@ -51,7 +51,8 @@ static void apply_stores_the_result_over_the_argument(void **state)
 	const char *kind;
 
 	(void)state;
-	EACH (kind, all_kinds) {
+	EACH(kind, all_kinds)
+	{
 		prong_pool *pool = open_pool(kind, NULL);
 		struct square s = { 12, 0 };
 
@@ -71,7 +72,8 @@ static void a_thousand_tasks_on_one_worker_are_all_done(void **state)
 	const char *kind;
 
 	(void)state;
-	EACH (kind, one) {
+	EACH(kind, one)
+	{
 		prong_pool *pool = open_pool(kind, NULL);
 		prong_future *f[MANY];
 
@@ -103,7 +105,8 @@ static void what_was_handed_in_before_close_is_done_by_join(void **state)
 	const char *kind;
 
 	(void)state;
-	EACH (kind, all_kinds) {
+	EACH(kind, all_kinds)
+	{
 		prong_pool *pool = open_pool(kind, NULL);
 		atomic_int *n = shared(sizeof *n);
 		prong_pool_stats stats;
@@ -140,7 +143,8 @@ static void a_result_has_the_size_that_the_task_gives_it(void **state)
 	const char *kind;
 
 	(void)state;
-	EACH (kind, all_kinds) {
+	EACH(kind, all_kinds)
+	{
 		prong_pool *pool = open_pool(kind, NULL);
 
 		for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -172,7 +176,8 @@ static void a_failure_is_told_with_its_code_and_message(void **state)
 	const char *kind;
 
 	(void)state;
-	EACH (kind, all_kinds) {
+	EACH(kind, all_kinds)
+	{
 		prong_pool *pool = open_pool(kind, NULL);
 		int code = 42;
 		prong_future *f = submit(pool, fail_with, &code, sizeof code,
@@ -287,8 +292,8 @@ static void a_task_is_tried_again_as_often_as_it_may(void **state)
 	prong_pool_stats stats;
 
 	(void)state;
-	CHECK_OK(prong_pool_apply(pool, die_until, &a, sizeof a,
-				  &(prong_task_opts){ .retries = 2 }, soon()));
+	CHECK_OK(prong_pool_apply(pool, die_until, &a, sizeof a, &(prong_task_opts){ .retries = 2 },
+				  soon()));
 	CHECK_EQ(atomic_load(a.n), 3);
 	atomic_store(a.n, 0);
 	a = (struct attempts){ a.n, 3, 0 };
@@ -306,9 +311,15 @@ static void a_task_is_tried_again_as_often_as_it_may(void **state)
 
 static void what_is_wrong_is_refused(void **state)
 {
-	static const char *const bad[] = { "", "process", "processes:", "processes:0",
-					   "processes:1000000", "processes:-1", "threads:2x",
-					   "sequential:1", "nats://localhost" };
+	static const char *const bad[] = { "",
+					   "process",
+					   "processes:",
+					   "processes:0",
+					   "processes:1000000",
+					   "processes:-1",
+					   "threads:2x",
+					   "sequential:1",
+					   "nats://localhost" };
 	const struct square s = { 1, 0 };
 	prong_pool *pool = NULL;
 	const char *kind;
@@ -323,7 +334,8 @@ static void what_is_wrong_is_refused(void **state)
 		 -EINVAL);
 	CHECK_EQ(prong_pool_open(&pool, "threads", &(prong_pool_opts){ .arg_size = 4 }), -EFAULT);
 	CHECK(!pool);
-	EACH (kind, all_kinds) {
+	EACH(kind, all_kinds)
+	{
 		prong_future *f = NULL;
 
 		pool = open_pool(kind, NULL);
@@ -332,9 +344,11 @@ static void what_is_wrong_is_refused(void **state)
 		CHECK_EQ(prong_pool_submit(pool, &f, square, &local, 0, NULL), -EFAULT);
 		CHECK_EQ(prong_pool_submit(pool, &f, square, &s, SIZE_MAX, NULL), -ENOMEM);
 		CHECK_EQ(prong_pool_submit(pool, &f, square, &s, sizeof s,
-					   &(prong_task_opts){ .limit_ms = -2 }), -EINVAL);
+					   &(prong_task_opts){ .limit_ms = -2 }),
+			 -EINVAL);
 		CHECK_EQ(prong_pool_submit(pool, &f, square, &s, sizeof s,
-					   &(prong_task_opts){ .reserved_ = { 1 } }), -EINVAL);
+					   &(prong_task_opts){ .reserved_ = { 1 } }),
+			 -EINVAL);
 		CHECK(!f);
 		CHECK_EQ(prong_pool_join(pool, PRONG_NOW), -EBUSY);
 		CHECK_OK(prong_pool_close(pool));
@@ -360,7 +374,8 @@ static void who_frees_a_pool_cancels_what_is_left(void **state)
 	const char *kind;
 
 	(void)state;
-	EACH (kind, worker_kinds) {
+	EACH(kind, worker_kinds)
+	{
 		prong_pool *pool = open_pool(kind, NULL);
 		atomic_int *n = shared(sizeof *n);
 
@@ -384,9 +399,10 @@ static void a_pool_whose_workers_cannot_start_says_so(void **state)
 	const char *kind;
 
 	(void)state;
-	EACH (kind, worker_kinds) {
-		prong_pool *pool = open_pool(kind, &(prong_pool_opts){ .init = always_fails,
-								       .max_restarts = 3 });
+	EACH(kind, worker_kinds)
+	{
+		prong_pool *pool = open_pool(
+			kind, &(prong_pool_opts){ .init = always_fails, .max_restarts = 3 });
 		prong_future *f;
 		int r = prong_pool_submit(pool, &f, square, &s, sizeof s, NULL);
 
