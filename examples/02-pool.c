@@ -12,8 +12,7 @@ static int long_time_task(void *arg)
 	printf("Run task %d (%d)...\n", *name, prong_process_pid(NULL));
 	fflush(stdout);
 	srand((unsigned)(prong_process_pid(NULL) + *name));
-	prong_sleep(prong_in_ms(rand() % 300));
-	return 0;
+	return prong_sleep(prong_in_ms(rand() % 300));
 }
 
 int main(void)

@@ -1,5 +1,6 @@
 /* Waiting for a task, and what came of it. */
 #include "pool/pool.h"
+#include "run/group.h"
 #include "sync/word.h"
 #include <errno.h>
 #include <stdio.h>
@@ -48,7 +49,7 @@ static bool runs_here(const struct prong_future *f)
    task that waits, for that might wait for what lies beneath it. */
 static bool run_here(struct prongi_running *here, struct prong_future *f)
 {
-	uint64_t v = prongi_task_look(f), current, deadline;
+	uint64_t v = prongi_task_look(f), current, deadline, before, scope;
 	struct prongi_worker *w = here->worker;
 
 	if (!here->pool->kind->shares || prongi_task_phase(v) != PRONGI_TASK_QUEUED ||
@@ -58,9 +59,16 @@ static bool run_here(struct prongi_running *here, struct prong_future *f)
 	deadline = atomic_load_explicit(&w->deadline, memory_order_relaxed);
 	atomic_store_explicit(&w->current, f->index + 1, memory_order_relaxed);
 	prongi_worker_clock(here->pool, w, f);
-	prongi_task_run(here->pool, w, f);
+	scope = atomic_load_explicit(&w->scope, memory_order_relaxed);
+	prongi_worker_scope(w, &before);
+	(void)prongi_task_run(here->pool, w, f);
+	prongi_scope_end(before);
+	/* release: pairs with cancel_task(), supervise.c. */
+	atomic_store_explicit(&w->scope, scope, memory_order_release);
 	atomic_store_explicit(&w->current, current, memory_order_relaxed);
 	atomic_store_explicit(&w->deadline, deadline, memory_order_relaxed);
+	if (prongi_task_look(here->task) & PRONGI_TASK_TOLD)
+		prongi_pool_ring(here->pool); /* nobody could see whose scope it was */
 	return true;
 }
 
@@ -77,7 +85,7 @@ static void lose(struct prong_pool *pool, struct prong_future *f)
 static int sleep_on(struct prong_pool *pool, struct prong_future *f, uint64_t v,
 		    prong_time deadline)
 {
-	struct prongi_awaited a[3];
+	struct prongi_awaited a[4];
 	size_t n = 1;
 
 	if (!(v & PRONGI_TASK_WAITED) && !prongi_task_step(f, &v, v | PRONGI_TASK_WAITED))
@@ -91,7 +99,7 @@ static int sleep_on(struct prong_pool *pool, struct prong_future *f, uint64_t v,
 		}
 		n = 2;
 	}
-	return prongi_os_wait_any(a, n, deadline);
+	return prongi_sleep_any(a, n, deadline);
 }
 
 static int wait_for(struct prong_pool *pool, struct prong_future *f, prong_time deadline)
@@ -143,9 +151,7 @@ int prong_future_wait(prong_future *f, prong_time deadline)
 	pool = prongi_task_pool(f);
 	here = inside(pool);
 	r = here && deadline.ns_ > 0 ? wait_inside(here, f, deadline) : wait_for(pool, f, deadline);
-	return r ? prongi_fail(r, r == PRONG_TIMEDOUT ? "future_wait: the task is not done"
-						      : "future_wait: the caller is cancelled")
-		 : 0;
+	return r ? prongi_gave_up(r, "future_wait", "the task is not done") : 0;
 }
 
 /* --- what came of it ------------------------------------------------------------------------ */
@@ -270,6 +276,8 @@ int prong_future_cancel(prong_future *f)
 	pool = prongi_task_pool(f);
 	for (v = prongi_task_look(f); !prongi_task_over(v); v = prongi_task_look(f)) {
 		if (prongi_task_phase(v) != PRONGI_TASK_RUNNING) {
+			if (prongi_task_phase(v) == PRONGI_TASK_FREEING)
+				break;
 			if (!prongi_task_end(pool, f, v, PRONGI_TASK_CANCELLED))
 				continue;
 			prongi_count_here(pool, PRONGI_TASK_CANCELLED);
@@ -281,4 +289,29 @@ int prong_future_cancel(prong_future *f)
 		}
 	}
 	return prongi_fail(PRONG_EMPTY, "future_cancel: the task is done");
+}
+
+/* --- as children of a group ----------------------------------------------------------------- */
+
+static int group_outcome(const struct prong_future *f)
+{
+	return outcome_of(prongi_task_look(f));
+}
+
+static int64_t group_ended(const struct prong_future *f)
+{
+	return (int64_t)atomic_load_explicit(&prongi_extra(f)->ended, memory_order_relaxed);
+}
+
+static void group_cancel(struct prong_future *f)
+{
+	(void)prong_future_cancel(f);
+}
+
+__attribute__((constructor)) static void tell_groups(void)
+{
+	static const struct prongi_future_ops ops = { group_outcome, group_ended, group_cancel,
+						      prong_future_report, prong_future_free };
+
+	prongi_future_ops = &ops;
 }

@@ -60,9 +60,17 @@ void prongi_pool_raise(struct prong_pool *pool, enum prongi_pool_phase phase)
 	prongi_pool_ring(pool);
 }
 
-static int await_end(struct prong_pool *pool, prong_time deadline)
+typedef int sleep_fn(struct prongi_awaited *a, size_t n, prong_time deadline);
+
+/* Whoever frees a pool waits for its end even when he is cancelled. */
+static int sleep_through(struct prongi_awaited *a, size_t n, prong_time deadline)
 {
-	struct prongi_awaited a[3] = { { prongi_low(&pool->phase), 0, true } };
+	return prongi_os_wait_any(a, n, deadline);
+}
+
+static int await_end(struct prong_pool *pool, sleep_fn *sleep, prong_time deadline)
+{
+	struct prongi_awaited a[4] = { { prongi_low(&pool->phase), 0, true } };
 	int r = 0;
 
 	while (r == 0) {
@@ -72,7 +80,7 @@ static int await_end(struct prong_pool *pool, prong_time deadline)
 		if (prongi_pool_phase(pool) == PRONGI_POOL_ENDED || !lives)
 			return 0;
 		a[0].seen = (uint32_t)v;
-		r = prongi_os_wait_any(a, 2, deadline);
+		r = sleep(a, 2, deadline);
 	}
 	return prongi_pool_phase(pool) == PRONGI_POOL_ENDED ? 0 : r;
 }
@@ -291,7 +299,7 @@ static void *live(void *arg)
 
 	prongi_os_set_title("prong-pool");
 	while (prongi_enter())
-		prong_sleep(prong_in_ms(10)); /* all slots are taken: one will be free */
+		prongi_os_sleep(prong_in_ms(10)); /* all slots are taken: one will be free */
 	prongi_supervise(pool);
 	prongi_leave();
 	count_supervisor(-1);
@@ -336,7 +344,7 @@ static void fire(struct prong_pool *pool)
 	pool->kind->kill(w);
 	prongi_pool_rouse(pool);
 	while (!pool->kind->ended(w, &end))
-		prong_sleep(prong_in_ms(1));
+		prongi_os_sleep(prong_in_ms(1));
 }
 
 /* The first worker is started by the caller, who so hears why none can be. */
@@ -397,7 +405,7 @@ static void end_pools(void)
 			continue;
 		atomic_store_explicit(&pool->hurry, 1, memory_order_relaxed);
 		prongi_pool_raise(pool, PRONGI_POOL_TERMINATED);
-		(void)await_end(pool, PRONG_FOREVER);
+		(void)await_end(pool, sleep_through, PRONG_FOREVER);
 	}
 }
 
@@ -598,8 +606,8 @@ int prong_pool_join(prong_pool *pool, prong_time deadline)
 		return prongi_fail(-EBUSY, "pool_join: the pool is not closed");
 	if (in_task_of(pool))
 		return prongi_fail(PRONG_DEADLOCK, "pool_join: in a task of its own");
-	r = await_end(pool, deadline);
-	return r ? prongi_fail(r, "pool_join: tasks or workers are left") : 0;
+	r = await_end(pool, prongi_sleep_any, deadline);
+	return r ? prongi_gave_up(r, "pool_join", "tasks or workers are left") : 0;
 }
 
 static struct prongi_pool_place *place_of(const struct prong_pool *pool)
@@ -620,7 +628,7 @@ int prong_pool_free(prong_pool *pool)
 		return prongi_fail(PRONG_DEADLOCK, "pool_free: in a task of its own");
 	if (prongi_pool_phase(pool) < PRONGI_POOL_ENDED)
 		close_as(pool, PRONGI_POOL_TERMINATED, "pool_free");
-	(void)await_end(pool, PRONG_FOREVER);
+	(void)await_end(pool, sleep_through, PRONG_FOREVER);
 	give_place(place_of(pool));
 	return 0;
 }

@@ -24,7 +24,7 @@
 #ifndef PRONGI_POOL_H
 #define PRONGI_POOL_H
 
-#include "family/family.h"
+#include "family/cancel.h"
 #include <prong/pool.h>
 #include <prong/process.h>
 #include <prong/queue.h>
@@ -61,6 +61,7 @@ enum prongi_task {
 #define PRONGI_TASK_HELD   ((uint64_t)1 << 5) /* it has a holder */
 #define PRONGI_TASK_TOLD   ((uint64_t)1 << 6) /* while it runs: it is to be cancelled */
 #define PRONGI_TASK_THEN   ((uint64_t)1 << 7) /* somebody is to be called */
+#define PRONGI_TASK_FLAGS  ((uint64_t)15 << 4)
 #define PRONGI_TASK_ONE    ((uint64_t)1 << 8) /* attempt */
 #define PRONGI_TASK_DOOMED \
 	((uint64_t)1 << 16) /* its worker is about to be killed, and may not
@@ -129,6 +130,7 @@ struct prongi_extra {
 	prongi_word message;     /* block of the heap, or 0.  By alloc_to of the worker */
 	prongi_word report;      /* the same, how it crashed; of the supervisor, before the state */
 	_Atomic double progress; /* the worker */
+	prongi_word ended;     /* when it ended; who ends it, before the state says so */
 };
 
 /* A record.  All but the state is written by who the state says: the maker, the worker, the
@@ -182,6 +184,7 @@ struct prongi_worker {
 	prongi_word last;       /* the same, and kept.  The worker */
 	prongi_word began;      /* when.  The worker */
 	prongi_word deadline;   /* when the task's time is over; 0: never.  The worker */
+	prongi_word scope_slot, scope; /* of cancelling, in which it runs.  The worker */
 	_Atomic uint32_t waits; /* > 0: its task waits for another.  The worker */
 	_Atomic uint32_t idle;  /* it has nothing to do.  The worker */
 	_Atomic uint32_t over;  /* a thread is about to end.  The worker */
@@ -317,6 +320,9 @@ static inline uint64_t prongi_worker_running(const struct prongi_worker *w, uint
 		(uint32_t)(atomic_load_explicit(&w->state, memory_order_relaxed) >> 4));
 }
 
+/* The tasks of w can be cancelled, as of now; and after one that was told to end, anew. */
+void prongi_worker_scope(struct prongi_worker *w, uint64_t *before);
+
 /* w begins f: note when, and how long that may take (worker.c). */
 void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
 			 const struct prong_future *f);
@@ -399,8 +405,8 @@ struct prongi_running {
 extern _Thread_local struct prongi_running *prongi_running
 	__attribute__((tls_model("initial-exec")));
 
-/* Run f, which is RUNNING by w, to its end. */
-void prongi_task_run(struct prong_pool *pool, struct prongi_worker *w, struct prong_future *f);
+/* Run f, which is RUNNING by w, to its end.  Return whether it had been told to end. */
+bool prongi_task_run(struct prong_pool *pool, struct prongi_worker *w, struct prong_future *f);
 
 /* A task has ended so outside of workers. */
 static inline void prongi_count_here(struct prong_pool *pool, enum prongi_task phase)
@@ -408,10 +414,10 @@ static inline void prongi_count_here(struct prong_pool *pool, enum prongi_task p
 	atomic_fetch_add_explicit(&pool->here[phase - PRONGI_TASK_DONE], 1, memory_order_relaxed);
 }
 
-/* End f, whose state was seen as from, with that phase; tell who waits, or free it.  False: its
-   state is another by now. */
-bool prongi_task_end(struct prong_pool *pool, struct prong_future *f, uint64_t from,
-		     enum prongi_task phase);
+/* End f, whose state was seen as from, with that phase; tell who waits, or free it.  Return what
+   its state was; 0: it is another by now. */
+uint64_t prongi_task_end(struct prong_pool *pool, struct prong_future *f, uint64_t from,
+			 enum prongi_task phase);
 
 /* --- the pool (pool.c) ---------------------------------------------------------------------- */
 

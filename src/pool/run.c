@@ -26,6 +26,12 @@ static struct prongi_result *result_of(const struct prong_future *f)
 /* It is over, held and in nobody's hand any more: tell who waits. */
 static void tell(struct prong_pool *pool, struct prong_future *f, uint64_t v)
 {
+	uint64_t holder = atomic_load_explicit(&f->holder, memory_order_relaxed);
+	const struct prongi_extra *e = prongi_extra(f);
+	struct prong_process *p = e && e->opts.group ? prongi_process_by_ref(holder) : NULL;
+
+	if (p)
+		prongi_news_tell(p);
 	if (v & PRONGI_TASK_WAITED)
 		prongi_os_wake(prongi_low(&f->state), INT_MAX, true);
 	if (v & PRONGI_TASK_THEN) {
@@ -39,20 +45,23 @@ static void tell(struct prong_pool *pool, struct prong_future *f, uint64_t v)
 static void await_the_end(void)
 {
 	for (;;)
-		prong_sleep(PRONG_FOREVER);
+		prongi_os_sleep(PRONG_FOREVER);
 }
 
-bool prongi_task_end(struct prong_pool *pool, struct prong_future *f, uint64_t from,
-		     enum prongi_task phase)
+uint64_t prongi_task_end(struct prong_pool *pool, struct prong_future *f, uint64_t from,
+			 enum prongi_task phase)
 {
+	struct prongi_extra *e = prongi_extra(f);
 	struct prongi_promise promise;
 	uint64_t v = from, to;
 
+	if (e)
+		atomic_store_explicit(&e->ended, (uint64_t)prongi_os_now(), memory_order_relaxed);
 	(void)prongi_promise(&promise, &f->state);
 	do {
 		if ((v ^ from) & (PRONGI_TASK_PHASE | PRONGI_TASK_DOOMED | WHO)) {
 			prongi_kept(&promise);
-			return false;
+			return 0;
 		}
 		to = v & PRONGI_TASK_HELD ? prongi_task_state(v, phase, 0)
 					  : PRONGI_TASK_FREEING | (uint64_t)prongi_ident() << 32;
@@ -62,7 +71,7 @@ bool prongi_task_end(struct prong_pool *pool, struct prong_future *f, uint64_t f
 	prongi_kept(&promise);
 	if (!(v & PRONGI_TASK_HELD))
 		prongi_task_clear(pool, f);
-	return true;
+	return v;
 }
 
 /* --- the call ------------------------------------------------------------------------------- */
@@ -127,7 +136,7 @@ static enum prongi_task failure(const struct prongi_worker *w, const struct pron
 		       : PRONGI_TASK_CANCELLED;
 }
 
-void prongi_task_run(struct prong_pool *pool, struct prongi_worker *w, struct prong_future *f)
+bool prongi_task_run(struct prong_pool *pool, struct prongi_worker *w, struct prong_future *f)
 {
 	enum prongi_task phase = PRONGI_TASK_DONE;
 	uint64_t v;
@@ -136,9 +145,11 @@ void prongi_task_run(struct prong_pool *pool, struct prongi_worker *w, struct pr
 	v = prongi_task_look(f);
 	if (f->code)
 		phase = failure(w, f, v);
-	if ((v & PRONGI_TASK_DOOMED) || !prongi_task_end(pool, f, v, phase))
+	v = v & PRONGI_TASK_DOOMED ? 0 : prongi_task_end(pool, f, v, phase);
+	if (!v)
 		await_the_end();
 	count(pool, w, phase);
+	return v & PRONGI_TASK_TOLD;
 }
 
 /* --- from inside ---------------------------------------------------------------------------- */

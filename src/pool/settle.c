@@ -79,7 +79,7 @@ static void put_again(struct prong_pool *pool, struct prong_future *f, uint64_t 
 		return;
 	atomic_fetch_add_explicit(&pool->retried, 1, memory_order_relaxed);
 	while (prongi_task_put(pool, f) == PRONG_FULL)
-		prong_sleep(prong_in_ms(1));
+		prongi_os_sleep(prong_in_ms(1));
 }
 
 static void put_later(struct prong_future *f, uint64_t v, int64_t when)

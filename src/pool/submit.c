@@ -1,6 +1,7 @@
 /* Handing a task in. */
 #include "pool/pool.h"
 #include "family/check.h"
+#include "run/group.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -136,7 +137,7 @@ static int hand_in(struct prong_pool *pool, struct prong_future *f, const struct
 	return r;
 }
 
-int prongi_submit(struct prong_pool *pool, struct prong_future **out, const struct prongi_ask *ask)
+static int submit(struct prong_pool *pool, struct prong_future **out, const struct prongi_ask *ask)
 {
 	struct prong_future *f;
 	int r = prongi_task_claim(pool, &f);
@@ -155,6 +156,32 @@ int prongi_submit(struct prong_pool *pool, struct prong_future **out, const stru
 	if (r == 0 && out)
 		*out = f;
 	return r == PRONG_FULL ? prongi_fail(r, "pool_submit: max_waiting tasks wait already") : r;
+}
+
+/* As a child of its group, if it has one. */
+int prongi_submit(struct prong_pool *pool, struct prong_future **out, const struct prongi_ask *ask)
+{
+	struct prong_group *group = ask->opts ? ask->opts->group : NULL;
+	struct prongi_ask held = *ask;
+	struct prongi_child *child;
+	struct prong_future *f;
+	int r;
+
+	if (!group)
+		return submit(pool, out, ask);
+	r = prongi_group_place(&child, group, ask->opts->tag, "pool_submit");
+	if (r)
+		return r;
+	held.held = true;
+	r = submit(pool, &f, &held);
+	if (r) {
+		prongi_group_withdraw(child);
+		return r;
+	}
+	if (out)
+		*out = f;
+	prongi_group_add_future(child, f);
+	return 0;
 }
 
 static int check_ask(const struct prongi_ask *ask, const char *what)

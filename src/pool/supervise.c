@@ -149,6 +149,18 @@ static int64_t grace_of(const struct prong_pool *pool, const struct prong_future
 	return (int64_t)(ms > 0 ? ms : GRACE_MS) * 1000000;
 }
 
+/* Cancel what f, in state v, waits for.  While f still is in that state, in which it has been told,
+   the scope is its own; and when it ends, w takes a new one. */
+static void cancel_task(struct prongi_worker *w, const struct prong_future *f, uint64_t v)
+{
+	/* acquire: pairs with prongi_worker_scope(). */
+	uint64_t word = atomic_load_explicit(&w->scope, memory_order_acquire);
+	uint32_t slot = (uint32_t)get(&w->scope_slot);
+
+	if (((prongi_task_look(f) ^ v) & ~PRONGI_TASK_FLAGS) == 0)
+		prongi_scope_cancel((struct prongi_scope){ slot, word });
+}
+
 /* The task f of w is to end: as of now its grace runs. */
 static void tell(struct prongi_worker *w, const struct prong_future *f, uint64_t v,
 		 enum prongi_task phase, int64_t now)
@@ -157,6 +169,7 @@ static void tell(struct prongi_worker *w, const struct prong_future *f, uint64_t
 	atomic_store_explicit(&w->verdict, prongi_verdict(f->index, v, phase),
 			      memory_order_release);
 	w->told_at = now;
+	cancel_task(w, f, v);
 }
 
 /* Its time is over.  Who runs it may have ended it and begun another meanwhile: then what was

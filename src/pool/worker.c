@@ -176,10 +176,23 @@ void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
 		prongi_pool_ring(pool);
 }
 
+void prongi_worker_scope(struct prongi_worker *w, uint64_t *before)
+{
+	struct prongi_scope scope = prongi_scope_begin(before);
+
+	atomic_store_explicit(&w->scope_slot, scope.slot, memory_order_relaxed);
+	/* release: pairs with cancel_task(), supervise.c. */
+	atomic_store_explicit(&w->scope, scope.word, memory_order_release);
+}
+
+/* Who cancels a task sets TOLD first, so a scope in which nobody was told serves the next task. */
 static void run(struct worker *me, struct prong_future *f)
 {
+	uint64_t before;
+
 	prongi_worker_clock(me->pool, me->w, f);
-	prongi_task_run(me->pool, me->w, f);
+	if (prongi_task_run(me->pool, me->w, f))
+		prongi_worker_scope(me->w, &before);
 	prongi_then(); /* the state says that it is over before the place does */
 	atomic_store_explicit(&me->w->current, 0, memory_order_relaxed);
 	me->tasks++;
@@ -196,7 +209,10 @@ static bool used_up(const struct worker *me)
 
 static void work(struct worker *me)
 {
+	uint64_t before;
+
 	me->since = prongi_os_now();
+	prongi_worker_scope(me->w, &before);
 	while (wanted(me)) {
 		struct prong_future *f = take(me);
 
@@ -207,6 +223,7 @@ static void work(struct worker *me)
 		if (f && used_up(me))
 			break;
 	}
+	prongi_scope_end(before);
 	turn_over(me, &me->w->busy_ns);
 }
 
@@ -265,8 +282,10 @@ int prongi_worker_live(void *arg)
 {
 	const struct prongi_worker_arg *a = arg;
 	struct worker me = { .pool = a->pool, .w = a->worker };
-	int r;
+	int r = prongi_enter();
 
+	if (r)
+		return -r;
 	set_mask(me.pool->signals);
 	if (me.pool->pin)
 		pin(&me);
