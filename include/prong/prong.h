@@ -30,5 +30,6 @@
 #include <prong/task.h>
 #include <prong/future.h>
 #include <prong/pool.h>
+#include <prong/map.h>
 
 #endif

@@ -202,6 +202,7 @@ struct prongi_worker {
 	char name[64];
 	int64_t told_at; /* when it was told */
 	/* For maps.  The worker: */
+	prongi_word part;      /* that it has or is about to take, + 1 */
 	prongi_word buffer;     /* block of the heap; size bytes */
 	prongi_word committing; /* the item that is being copied from the buffer, + 1 */
 	uint64_t buffer_size;
@@ -323,6 +324,9 @@ static inline uint64_t prongi_worker_running(const struct prongi_worker *w, uint
 /* The tasks of w can be cancelled, as of now; and after one that was told to end, anew. */
 void prongi_worker_scope(struct prongi_worker *w, uint64_t *before);
 
+/* What w does now may take so long. */
+void prongi_worker_limit(struct prong_pool *pool, struct prongi_worker *w, int32_t limit_ms);
+
 /* w begins f: note when, and how long that may take (worker.c). */
 void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
 			 const struct prong_future *f);
@@ -413,6 +417,9 @@ static inline void prongi_count_here(struct prong_pool *pool, enum prongi_task p
 {
 	atomic_fetch_add_explicit(&pool->here[phase - PRONGI_TASK_DONE], 1, memory_order_relaxed);
 }
+
+/* The calling worker is being killed. */
+void prongi_await_the_end(void);
 
 /* End f, whose state was seen as from, with that phase; tell who waits, or free it.  Return what
    its state was; 0: it is another by now. */

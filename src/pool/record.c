@@ -4,7 +4,7 @@
    The table grows by chunks.  A record is free when its state says so; the bits that help to find
    one are hints.  A thread takes 64 of them at a time; those of a thread that ends are found again
    when all seem to be in use. */
-#include "pool/pool.h"
+#include "pool/map.h"
 #include "flow/queue.h"
 #include <errno.h>
 
@@ -249,6 +249,8 @@ void prongi_task_clear(struct prong_pool *pool, struct prong_future *f)
 	struct stock *s = &stocks[pool->id % STOCKS];
 	struct prongi_extra *e = prongi_extra(f);
 
+	if (f->fn == prongi_map_holder)
+		prongi_map_clear(f);
 	if (f->size > PRONGI_CALLER_BYTES) {
 		prong_free_at(place(&f->arg));
 		prong_free_at(place(&f->copy));
@@ -364,7 +366,8 @@ static void mend(struct prong_pool *pool, struct prong_future *f, void *ctx)
 		return;
 	default:
 		v = unhold(f, v);
-		if (prongi_task_over(v) && !(v & PRONGI_TASK_HELD))
+		if (prongi_task_over(v) && !(v & PRONGI_TASK_HELD) &&
+		    (f->fn != prongi_map_holder || prongi_map_over(pool, f)))
 			take_and_clear(pool, f, v);
 	}
 }

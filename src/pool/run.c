@@ -42,7 +42,7 @@ static void tell(struct prong_pool *pool, struct prong_future *f, uint64_t v)
 }
 
 /* The supervisor has taken f from w, and kills it now. */
-static void await_the_end(void)
+void prongi_await_the_end(void)
 {
 	for (;;)
 		prongi_os_sleep(PRONG_FOREVER);
@@ -147,7 +147,7 @@ bool prongi_task_run(struct prong_pool *pool, struct prongi_worker *w, struct pr
 		phase = failure(w, f, v);
 	v = v & PRONGI_TASK_DOOMED ? 0 : prongi_task_end(pool, f, v, phase);
 	if (!v)
-		await_the_end();
+		prongi_await_the_end();
 	count(pool, w, phase);
 	return v & PRONGI_TASK_TOLD;
 }

@@ -1,6 +1,6 @@
 /* What becomes of a task whose worker has ended: by the supervisor alone, so that the report is
    whole, and the task is tried again by one who knows when.  And of all tasks, at the end. */
-#include "pool/pool.h"
+#include "pool/map.h"
 #include <stdio.h>
 
 static void **place(prongi_word *word)
@@ -80,6 +80,17 @@ static void put_again(struct prong_pool *pool, struct prong_future *f, uint64_t 
 	atomic_fetch_add_explicit(&pool->retried, 1, memory_order_relaxed);
 	while (prongi_task_put(pool, f) == PRONG_FULL)
 		prongi_os_sleep(prong_in_ms(1));
+}
+
+/* A share goes on for as long as there is something to do: its attempts are its items'. */
+static void put_share_again(struct prong_pool *pool, struct prong_future *f, uint64_t v)
+{
+	uint64_t to = prongi_task_state(v & ~(PRONGI_TASK_TOLD | PRONGI_TASK_DOOMED),
+					PRONGI_TASK_QUEUED, prongi_ident());
+
+	if (prongi_task_step(f, &v, to))
+		while (prongi_task_put(pool, f) == PRONG_FULL)
+			prongi_os_sleep(prong_in_ms(1));
 }
 
 static void put_later(struct prong_future *f, uint64_t v, int64_t when)
@@ -166,6 +177,15 @@ bool prongi_settle_worker(struct prong_pool *pool, struct prongi_worker *w,
 	    prongi_task_who(v) != (uint32_t)(get(&w->state) >> 4))
 		return false; /* it had not begun, or had ended */
 	phase = sentence(w, f, v);
+	if (f->fn == prongi_map_share) {
+		describe(w, f, v, phase, end, &report);
+		prongi_map_settle(pool, w, f, phase, &report);
+		if (phase != PRONGI_TASK_CANCELLED &&
+		    prongi_pool_phase(pool) <= PRONGI_POOL_CLOSED) {
+			put_share_again(pool, f, v);
+			return false;
+		}
+	}
 	if (phase != PRONGI_TASK_CANCELLED && has_another(pool, f, v)) {
 		try_again(pool, f, v);
 		return prongi_task_opts(pool, f)->backoff_ms > 0;

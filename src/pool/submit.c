@@ -70,12 +70,13 @@ static int fill(struct prong_pool *pool, struct prong_future *f, const struct pr
 	int r;
 
 	f->fn = ask->fn;
+	atomic_store_explicit(&f->copy, 0, memory_order_relaxed);
+	prongi_then(); /* with a large size the sweep, if we die, frees what copy names */
 	f->size = ask->size;
 	f->code = 0;
 	atomic_store_explicit(&f->holder, ask->held ? prongi_process_ref(prongi_me) : 0,
 			      memory_order_relaxed);
 	atomic_store_explicit(&f->arg, ask->size ? 0 : (uintptr_t)ask->arg, memory_order_relaxed);
-	atomic_store_explicit(&f->copy, 0, memory_order_relaxed);
 	r = fill_extra(pool, f, ask->opts, ask->index);
 	if (r || !ask->size)
 		return r;

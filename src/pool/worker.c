@@ -158,12 +158,10 @@ static bool rest(struct worker *me)
 
 /* --- running -------------------------------------------------------------------------------- */
 
-void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
-			 const struct prong_future *f)
+void prongi_worker_limit(struct prong_pool *pool, struct prongi_worker *w, int32_t limit_ms)
 {
 	int64_t now = prongi_os_now();
-	int32_t limit = prongi_task_opts(pool, f)->limit_ms;
-	uint64_t deadline = limit > 0 ? (uint64_t)(now + (int64_t)limit * 1000000) : 0;
+	uint64_t deadline = limit_ms > 0 ? (uint64_t)(now + (int64_t)limit_ms * 1000000) : 0;
 
 	atomic_store_explicit(&w->began, (uint64_t)now, memory_order_relaxed);
 	if (!deadline) {
@@ -174,6 +172,12 @@ void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
 	atomic_store_explicit(&w->deadline, deadline, memory_order_seq_cst);
 	if (deadline < atomic_load_explicit(&pool->alarm, memory_order_seq_cst))
 		prongi_pool_ring(pool);
+}
+
+void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
+			 const struct prong_future *f)
+{
+	prongi_worker_limit(pool, w, prongi_task_opts(pool, f)->limit_ms);
 }
 
 void prongi_worker_scope(struct prongi_worker *w, uint64_t *before)
