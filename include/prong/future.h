@@ -52,6 +52,13 @@ PRONG_API double prong_future_progress(const prong_future *f);
    Return 0; PRONG_EMPTY (it was done already), -EINVAL. */
 PRONG_API int prong_future_cancel(prong_future *f);
 
+/* Call then(f, ctx) once when f is done, at once if it is: in the calling process, in a thread of
+   the library that all callbacks share.  One that blocks holds up the others; it may call whatever
+   it likes, and free f, or its pool.  f must not be freed before.
+   Return 0, -ENOMEM, -EAGAIN (no thread), -EINVAL. */
+PRONG_MUST int prong_future_then(prong_future *f, void (*then)(prong_future *f, void *ctx),
+				 void *ctx);
+
 /* Let go of f and its result; the task still runs.  By the process that submitted it.  NULL is
    fine. */
 PRONG_API void prong_future_free(prong_future *f);

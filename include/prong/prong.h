@@ -31,5 +31,6 @@
 #include <prong/future.h>
 #include <prong/pool.h>
 #include <prong/map.h>
+#include <prong/stream.h>
 
 #endif

@@ -7,7 +7,7 @@
 
 /* --- is it one? ----------------------------------------------------------------------------- */
 
-static bool is_future(const struct prong_future *f)
+bool prongi_future_is(const struct prong_future *f)
 {
 	return f && (uintptr_t)f % 64 == 0 && prongi_inside(f) &&
 	       prongi_word_valid((uintptr_t)f + sizeof *f - 8) &&
@@ -17,14 +17,14 @@ static bool is_future(const struct prong_future *f)
 
 static int check(const struct prong_future *f, const char *what)
 {
-	if (!is_future(f))
+	if (!prongi_future_is(f))
 		return prongi_fail(-EINVAL, "%s: not a future, or freed", what);
 	return prongi_enter();
 }
 
 bool prong_future_done(const prong_future *f)
 {
-	return is_future(f) && prongi_task_over(prongi_task_look(f));
+	return prongi_future_is(f) && prongi_task_over(prongi_task_look(f));
 }
 
 /* --- waiting -------------------------------------------------------------------------------- */
@@ -72,8 +72,7 @@ static bool run_here(struct prongi_running *here, struct prong_future *f)
 	return true;
 }
 
-/* The pool's process has ended, and its workers with it: so will f, now. */
-static void lose(struct prong_pool *pool, struct prong_future *f)
+void prongi_future_lose(struct prong_pool *pool, struct prong_future *f)
 {
 	uint64_t v = prongi_task_look(f);
 
@@ -94,7 +93,7 @@ static int sleep_on(struct prong_pool *pool, struct prong_future *f, uint64_t v,
 					true };
 	if (pool->owner != prongi_process_ref(prongi_me)) {
 		if (!prongi_process_lives(pool->owner, &a[1])) {
-			lose(pool, f);
+			prongi_future_lose(pool, f);
 			return 0;
 		}
 		n = 2;
@@ -120,20 +119,45 @@ static int wait_for(struct prong_pool *pool, struct prong_future *f, prong_time 
 	return prongi_task_over(prongi_task_look(f)) ? 0 : r;
 }
 
-/* The caller is a worker, and counts as none while it waits. */
+void prongi_wait_inside_begin(struct prong_pool *pool)
+{
+	struct prongi_running *here = inside(pool);
+
+	if (!here)
+		return;
+	atomic_fetch_add_explicit(&here->worker->waits, 1, memory_order_relaxed);
+	prongi_pool_ring(pool);
+}
+
+void prongi_wait_inside_end(struct prong_pool *pool)
+{
+	struct prongi_running *here = inside(pool);
+
+	if (!here)
+		return;
+	atomic_fetch_sub_explicit(&here->worker->waits, 1, memory_order_relaxed);
+	prongi_pool_ring(pool);
+}
+
 static int wait_inside(struct prongi_running *here, struct prong_future *f, prong_time deadline)
 {
-	struct prongi_worker *w = here->worker;
 	int r;
 
 	if (run_here(here, f))
 		return 0;
-	atomic_fetch_add_explicit(&w->waits, 1, memory_order_relaxed);
-	prongi_pool_ring(here->pool);
+	prongi_wait_inside_begin(here->pool);
 	r = wait_for(here->pool, f, deadline);
-	atomic_fetch_sub_explicit(&w->waits, 1, memory_order_relaxed);
-	prongi_pool_ring(here->pool);
+	prongi_wait_inside_end(here->pool);
 	return r;
+}
+
+void prongi_future_watch(struct prong_future *f)
+{
+	uint64_t v = prongi_task_look(f);
+
+	while (!prongi_task_over(v) && !(v & PRONGI_TASK_THEN) &&
+	       !prongi_task_step(f, &v, v | PRONGI_TASK_THEN))
+		;
 }
 
 int prong_future_wait(prong_future *f, prong_time deadline)
@@ -166,7 +190,7 @@ void *prong_future_data(prong_future *f, size_t *size)
 	struct prongi_result *result;
 	void *data;
 
-	if (!is_future(f) || prongi_task_phase(prongi_task_look(f)) != PRONGI_TASK_DONE)
+	if (!prongi_future_is(f) || prongi_task_phase(prongi_task_look(f)) != PRONGI_TASK_DONE)
 		return NULL;
 	result = (struct prongi_result *)(uintptr_t)f->result;
 	data = result                           ? result->data
@@ -212,9 +236,9 @@ int prong_future_get(prong_future *f, void *data, size_t size, prong_time deadli
 
 double prong_future_progress(const prong_future *f)
 {
-	const struct prongi_extra *e = is_future(f) ? prongi_extra(f) : NULL;
+	const struct prongi_extra *e = prongi_future_is(f) ? prongi_extra(f) : NULL;
 
-	if (is_future(f) && prongi_task_phase(prongi_task_look(f)) == PRONGI_TASK_DONE)
+	if (prongi_future_is(f) && prongi_task_phase(prongi_task_look(f)) == PRONGI_TASK_DONE)
 		return 1.0;
 	return e ? atomic_load_explicit(&e->progress, memory_order_relaxed) : 0.0;
 }
@@ -225,7 +249,7 @@ void prong_future_report(const prong_future *f, prong_report *out)
 	uint64_t v;
 
 	memset(out, 0, sizeof *out);
-	if (!is_future(f))
+	if (!prongi_future_is(f))
 		return;
 	v = prongi_task_look(f);
 	e = prongi_extra(f);

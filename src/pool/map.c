@@ -103,8 +103,9 @@ static void leave_part(const struct share *s, uint64_t part, uint64_t state)
 
 static void post(struct prongi_map *m, const prong_report *report)
 {
-	if (m->failed)
-		(void)prong_queue_put(m->failed, report, sizeof *report, PRONG_NOW);
+	int r = m->failed ? prong_queue_put(m->failed, report, sizeof *report, PRONG_NOW) : 0;
+
+	(void)r; /* without memory the item is as it was, and nobody is told why */
 }
 
 static void item_failed(const struct share *s, uint64_t i, int code, int outcome, uint32_t attempt)

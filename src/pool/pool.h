@@ -382,6 +382,21 @@ static inline bool prongi_task_step(struct prong_future *f, uint64_t *from, uint
 						       memory_order_seq_cst);
 }
 
+/* --- waiting (future.c) --------------------------------------------------------------------- */
+
+bool prongi_future_is(const struct prong_future *f);
+
+/* Let the pool's word `thens' change when f is done; it may be done already. */
+void prongi_future_watch(struct prong_future *f);
+
+/* The pool's process has ended, and its workers with it: so is f, now. */
+void prongi_future_lose(struct prong_pool *pool, struct prong_future *f);
+
+/* The calling thread waits for tasks of the pool, from begin to end: if it is in one of its, it
+   counts as no worker meanwhile. */
+void prongi_wait_inside_begin(struct prong_pool *pool);
+void prongi_wait_inside_end(struct prong_pool *pool);
+
 /* --- handing in (submit.c) ------------------------------------------------------------------- */
 
 struct prongi_ask {
@@ -392,6 +407,8 @@ struct prongi_ask {
 	bool held;                   /* it gets a future */
 	uint64_t index;
 };
+
+int prongi_ask_check(const struct prongi_ask *ask, const char *what);
 
 /* The same as prong_pool_submit() with what has been checked. */
 int prongi_submit(struct prong_pool *pool, struct prong_future **out, const struct prongi_ask *ask);

@@ -185,7 +185,7 @@ int prongi_submit(struct prong_pool *pool, struct prong_future **out, const stru
 	return 0;
 }
 
-static int check_ask(const struct prongi_ask *ask, const char *what)
+int prongi_ask_check(const struct prongi_ask *ask, const char *what)
 {
 	if (!ask->fn)
 		return prongi_fail(-EINVAL, "%s: fn is NULL", what);
@@ -206,7 +206,7 @@ int prong_pool_submit(prong_pool *pool, prong_future **out, prong_fn *fn, const 
 	int r = prongi_pool_check(pool, "pool_submit");
 
 	if (r == 0)
-		r = check_ask(&ask, "pool_submit");
+		r = prongi_ask_check(&ask, "pool_submit");
 	if (r == 0 && pool->kind->stops)
 		r = prongi_check_argument(arg, size, "pool_submit", __builtin_return_address(0));
 	return r ? r : prongi_submit(pool, out, &ask);
