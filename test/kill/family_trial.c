@@ -176,6 +176,8 @@ static bool stop_at_birth(int generation)
 		pid = child;
 		if (!rests(pid, TRACE_TRAP))
 			return false;
+		if (i + 1 < generation)
+			trace_continue(pid, 0);
 	}
 	trace_no_forks(pid);
 	now.victim = pid;

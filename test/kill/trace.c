@@ -82,17 +82,15 @@ pid_t trace_forked(pid_t pid, int ms)
 {
 	int64_t until = now_ms() + ms;
 
-	for (int signal = 0; now_ms() < until;) {
-		struct trace_event e;
+	while (now_ms() < until) {
+		struct trace_event e = trace_wait(pid, ms, false);
 		unsigned long child;
 
-		trace_continue(pid, signal);
-		e = trace_wait(pid, ms, false);
 		if (e.rest == TRACE_GONE || e.rest == TRACE_BUSY)
 			return 0;
-		signal = e.rest == TRACE_SIGNAL ? WSTOPSIG(e.status) : 0;
 		if (is_fork(e.status) && !ptrace(PTRACE_GETEVENTMSG, pid, NULL, &child))
 			return (pid_t)child;
+		trace_continue(pid, e.rest == TRACE_SIGNAL ? WSTOPSIG(e.status) : 0);
 	}
 	return 0;
 }
