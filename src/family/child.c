@@ -52,6 +52,8 @@ static _Noreturn void give_up(struct prong_process *p, int error, const char *wh
 
 	snprintf(detail, sizeof detail, "process_start: %s%s%s: %s", what, which[0] ? " " : "",
 		 which, strerror(-error));
+	/* A copy that has no slot after all has not appeared. */
+	prongi_process_step(p, PRONGI_ASKED, PRONGI_ASKED, 0);
 	prongi_process_refuse(p, error, detail);
 	_exit(0);
 }
@@ -254,13 +256,15 @@ void prongi_child_wait_ready(void)
 	touch();
 }
 
-/* The process is what p says; from here on it is a member like others. */
-static _Noreturn void live(struct prong_process *p)
+/* The process is what p says; from here on it is a member like others.  copy: the ref of one. */
+static _Noreturn void live(struct prong_process *p, uint64_t copy)
 {
 	int r;
 
 	prongi_serving = false;
 	prongi_me = p;
+	if (copy && !prongi_copy_appears(p, copy))
+		prongi_child_vanish();
 	r = prongi_enter();
 	if (r)
 		give_up(p, r, "no slot for one more thread", "");
@@ -286,12 +290,13 @@ _Noreturn void prongi_child(struct prong_process *p, uint64_t ref, const int *fd
 	umask((mode_t)p->umask);
 	if (p->wish)
 		take_over(p, p->wish, fds, n);
-	live(p);
+	live(p, 0);
 }
 
-_Noreturn void prongi_child_forked(struct prong_process *p, int nanny, const int *fds, int n)
+_Noreturn void prongi_child_forked(struct prong_process *p, uint64_t ref, int nanny,
+				   const int *fds, int n)
 {
 	prongi_child_prepare(nanny);
 	take_over(p, p->wish, fds, n);
-	live(p);
+	live(p, ref);
 }

@@ -277,7 +277,7 @@ static int check_if_asked(const prong_family_opts *opts)
 static int open_locked(const prong_family_opts *opts)
 {
 	bool alone = prongi_os_threads() == 1;
-	int r = prepare();
+	int r = prepare(), watched;
 
 	if (r == 0 && !prongi_heap)
 		r = map(opts);
@@ -289,9 +289,13 @@ static int open_locked(const prong_family_opts *opts)
 		prongi_heap->server.exit_ms = opts->exit_ms;
 	if (!prongi_me)
 		r = join();
-	if (r == 0 && !prongi_self.slot)
+	if (r)
+		return r;
+	/* Watched before it has a slot: else nobody would repair what it leaves there. */
+	watched = prongi_server_alive() ? prongi_server_watch_me() : 0;
+	if (!prongi_self.slot)
 		r = take_slot();
-	return r ? r : server(alone);
+	return r ? r : watched ? watched : server(alone);
 }
 
 static int check(const prong_family_opts *opts)

@@ -237,6 +237,15 @@ void prongi_process_gone(struct prong_process *p);
 /* p cannot be started: tell its starter why. */
 void prongi_process_refuse(struct prong_process *p, int error, const char *detail);
 
+/* By a copy, before it has a slot: put its number in.  False: it has been refused. */
+bool prongi_copy_appears(struct prong_process *p, uint64_t ref);
+
+/* By its nanny: it ran, and has ended.  False: it had been refused, and the record is not its. */
+bool prongi_copy_ends(struct prong_process *p, uint64_t ref, int pid);
+
+/* Free the record if whoever was about to be a root by it has ended. */
+void prongi_process_collect(struct prong_process *p);
+
 /* The holder of p's handle lets go of it. */
 void prongi_process_let_go(struct prong_process *p);
 
@@ -356,7 +365,8 @@ void prongi_child_wait_ready(void);
 _Noreturn void prongi_child(struct prong_process *p, uint64_t ref, const int *fds, int n);
 
 /* The same for a copy of the starter, forked by a nanny; prepares itself. */
-_Noreturn void prongi_child_forked(struct prong_process *p, int nanny, const int *fds, int n);
+_Noreturn void prongi_child_forked(struct prong_process *p, uint64_t ref, int nanny,
+				   const int *fds, int n);
 
 /* What server and guard do to signals, and a child undoes. */
 void prongi_signals_serve(void (*on_child)(int));

@@ -155,11 +155,16 @@ static bool watches(uint64_t ref)
 	return false;
 }
 
-/* A copy whose nanny was killed before it ran never will. */
+/* A copy whose nanny was killed before it ran never will; one that had appeared by then may have a
+   slot, and is to be repaired. */
 static void root_ended(struct prong_process *p)
 {
-	if (prongi_state(p) & PRONGI_FORKED)
+	if (prongi_state(p) & PRONGI_FORKED) {
 		prongi_process_refuse(p, -EAGAIN, "process_start: killed before it ran");
+		if (prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING,
+					prongi_state_pid(prongi_state(p))))
+			prongi_process_wake(p);
+	}
 	prongi_process_step(p, PRONGI_RUNNING, PRONGI_DYING, prongi_state_pid(prongi_state(p)));
 	prongi_roots_changed();
 }
@@ -189,6 +194,7 @@ static void find_roots(void)
 		struct prong_process *p = &prongi_heap->process[i];
 		uint64_t v = prongi_state(p);
 
+		prongi_process_collect(p);
 		if (!(v & PRONGI_ROOT) || (prongi_phase(v) != PRONGI_ASKED &&
 					   prongi_phase(v) != PRONGI_RUNNING))
 			continue;

@@ -5,7 +5,9 @@
       BEING -> ASKED     the claimer, when all is filled in
       BEING -> FREE      the claimer, or its repairer
       ASKED -> RUNNING   the child first thing, or the guard for a root
-      ASKED -> REFUSED   the server, or the child that could not do what was wished
+      ASKED -> REFUSED   the server, or the child that could not do what was wished; but of a copy,
+                         by PRONG_FORK, only as long as it has not put its number in: then it has
+                         a slot, and its end must be repaired
       RUNNING -> DYING   the server, when its wait says so; the guard for a root
       any -> ENDED       the server, when all is repaired
       ENDED, REFUSED -> FREE   whoever sees them with no handle held: the holder when it lets go,
@@ -141,7 +143,8 @@ static void collect(uint32_t n)
 	for (uint32_t i = 0; i < n; i++) {
 		struct prong_process *p = &prongi_heap->process[i];
 		uint64_t v = prongi_state(p);
-		bool unwatched = prongi_phase(v) == PRONGI_ASKED && (v & PRONGI_ROOT);
+		bool unwatched = prongi_phase(v) == PRONGI_ASKED && (v & PRONGI_ROOT) &&
+				 !(v & PRONGI_FORKED);
 
 		if ((prongi_phase(v) == PRONGI_BEING || unwatched) &&
 		    prongi_os_ended(prongi_state_pid(v)))
@@ -173,6 +176,15 @@ int prongi_process_claim(struct prong_process **out, uint64_t flags)
 		if (n == PRONGI_PROCESSES)
 			return -ENOSPC;
 	}
+}
+
+void prongi_process_collect(struct prong_process *p)
+{
+	uint64_t v = prongi_state(p);
+
+	if (prongi_phase(v) == PRONGI_BEING && (v & PRONGI_ROOT) && !(v & PRONGI_FORKED) &&
+	    prongi_os_ended(prongi_state_pid(v)))
+		step(p, v, v & PRONGI_GEN_MASK);
 }
 
 void prongi_process_unclaim(struct prong_process *p)
@@ -320,15 +332,54 @@ void prongi_process_gone(struct prong_process *p)
 	prongi_ends_tell();
 }
 
+/* As prongi_process_step(), but of this process alone, not of the record's next one. */
+static bool step_of(struct prong_process *p, uint64_t ref, enum prongi_phase from,
+		    enum prongi_phase to, int pid)
+{
+	for (;;) {
+		uint64_t v = prongi_state(p);
+
+		if ((v & PRONGI_GEN_MASK) >> PRONGI_GEN_SHIFT != ref >> 32 ||
+		    prongi_phase(v) != from)
+			return false;
+		if (step(p, v, prongi_state_with(v, to, pid)))
+			return true;
+	}
+}
+
+bool prongi_copy_appears(struct prong_process *p, uint64_t ref)
+{
+	return step_of(p, ref, PRONGI_ASKED, PRONGI_ASKED, prongi_os_pid());
+}
+
+bool prongi_copy_ends(struct prong_process *p, uint64_t ref, int pid)
+{
+	return step_of(p, ref, PRONGI_ASKED, PRONGI_RUNNING, pid) ||
+	       step_of(p, ref, PRONGI_RUNNING, PRONGI_RUNNING, pid);
+}
+
+/* True when nobody but itself may refuse the process that v is of. */
+static bool has_appeared(uint64_t v)
+{
+	return (v & PRONGI_FORKED) && prongi_state_pid(v);
+}
+
 void prongi_process_refuse(struct prong_process *p, int error, const char *detail)
 {
-	if (prongi_phase_of(p) != PRONGI_ASKED)
+	uint64_t v = prongi_state(p);
+
+	if (prongi_phase(v) != PRONGI_ASKED || has_appeared(v))
 		return; /* somebody else was first, with better words */
 	p->error = error;
 	strncpy(p->detail, detail, sizeof p->detail - 1);
 	p->detail[sizeof p->detail - 1] = '\0';
 	/* release in step(): the starter that sees REFUSED sees why. */
-	if (prongi_process_step(p, PRONGI_ASKED, PRONGI_REFUSED, 0))
-		prongi_process_wake(p);
+	while (prongi_phase(v) == PRONGI_ASKED && !has_appeared(v)) {
+		if (step(p, v, prongi_state_with(v, PRONGI_REFUSED, 0))) {
+			prongi_process_wake(p);
+			break;
+		}
+		v = prongi_state(p);
+	}
 	let_go_if_unheld(p);
 }

@@ -51,21 +51,21 @@ static bool known(int pid)
 	return me.ref[pid] || (me.guard_is_child && pid == me.guard);
 }
 
-static bool runs_as(const void *ctx)
+/* It runs, or is a copy that is about to and has appeared. */
+static bool lives(const void *ctx)
 {
-	const struct prong_process *p = ctx;
+	uint64_t v = prongi_state(ctx);
 
-	return prongi_phase_of(p) == PRONGI_RUNNING;
+	return prongi_phase(v) == PRONGI_RUNNING ||
+	       (prongi_phase(v) == PRONGI_ASKED && prongi_state_pid(v));
 }
 
 void prongi_child_kill(struct prong_process *p)
 {
-	uint64_t v = prongi_state(p);
-
-	if (prongi_phase(v) == PRONGI_RUNNING)
-		prongi_os_signal(prongi_state_pid(v), SIGKILL, runs_as, p);
-	else if (prongi_phase(v) == PRONGI_ASKED)
+	if (prongi_phase_of(p) == PRONGI_ASKED)
 		prongi_process_refuse(p, -ECANCELED, "process_start: the starter has ended");
+	if (lives(p))
+		prongi_os_signal(prongi_state_pid(prongi_state(p)), SIGKILL, lives, p);
 }
 
 /* --- starting ------------------------------------------------------------------------------ */

@@ -1,9 +1,9 @@
 /* PRONG_FORK: a copy of the starter, with all its memory.
 
    Its parent is a nanny: one more fork in between, quiet, that waits for it, writes down how it
-   ended,
-   and ends.  So the starter gets no SIGCHLD and its wait() loops see nothing, and the end has a
-   witness.  The child dies with its nanny; the guard watches the nanny, so nothing goes unseen.
+   ended, and ends.  So the starter gets no SIGCHLD and its wait() loops see nothing, and the end
+   has a witness.  The child dies with its nanny; the guard watches the nanny, so nothing goes
+   unseen.
 
    nannies  those whose handle was let go of while they had something to do.  They are this
    process's children, and it takes leave of them here.  lock protects it, and is the last of any
@@ -68,7 +68,7 @@ void prongi_nanny_reap(struct prong_process *p)
 
 /* --- the nanny ----------------------------------------------------------------------------- */
 
-static _Noreturn void watch(struct prong_process *p)
+static _Noreturn void watch(struct prong_process *p, uint64_t ref)
 {
 	struct prongi_end end;
 
@@ -77,6 +77,12 @@ static _Noreturn void watch(struct prong_process *p)
 	while (prongi_os_child_peek(&end, true) == 0) {
 		if (end.stopped)
 			continue;
+		/* Killed before it said that it runs, its number is known all the same; refused, it
+		   has no record any more. */
+		if (!prongi_copy_ends(p, ref, end.pid)) {
+			prongi_os_child_reap(&end);
+			continue;
+		}
 		prongi_process_note_end(p, &end, false);
 		prongi_os_child_reap(&end);
 		p->peak_rss = end.peak_rss;
@@ -84,16 +90,19 @@ static _Noreturn void watch(struct prong_process *p)
 	_exit(0);
 }
 
-static _Noreturn void nanny(struct prong_process *p, const int *fds, int n)
+static _Noreturn void nanny(struct prong_process *p, uint64_t ref, const int *fds, int n)
 {
 	struct sigaction usual = { .sa_handler = SIG_DFL }, starters;
 	int me = prongi_os_pid(), pid;
 	sigset_t all;
 
 	prongi_serving = true;
+	prongi_self = (struct prongi_self){ NULL, 0, 0 }; /* the starter's own */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigaction(SIGCHLD, &usual, &starters);
+	if (prongi_process_ref(p) != ref)
+		_exit(0); /* the starter has ended, and the record is not ours any more */
 	/* release: pairs with the acquire in the guard, which is to watch from before there is a
 	   copy. */
 	atomic_store_explicit(&p->nanny, me, memory_order_release);
@@ -101,13 +110,13 @@ static _Noreturn void nanny(struct prong_process *p, const int *fds, int n)
 	pid = prongi_os_fork();
 	if (pid == 0) {
 		sigaction(SIGCHLD, &starters, NULL);
-		prongi_child_forked(p, me, fds, n);
+		prongi_child_forked(p, ref, me, fds, n);
 	}
 	if (pid < 0) {
 		prongi_process_refuse(p, pid, "process_start: fork");
 		_exit(0);
 	}
-	watch(p);
+	watch(p, ref);
 }
 
 /* --- the starter --------------------------------------------------------------------------- */
@@ -129,6 +138,7 @@ int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
 {
 	struct prong_process *p;
 	int fds[PRONGI_FDS], extra = -1, n, pid, r = check(s);
+	uint64_t ref;
 
 	if (r)
 		return r;
@@ -143,12 +153,13 @@ int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
 		prongi_process_unclaim(p);
 		return n;
 	}
+	ref = prongi_process_ref(p);
 	prongi_process_step(p, PRONGI_BEING, PRONGI_ASKED, 0);
 	fflush(NULL); /* or the child writes again what is buffered now */
 	r = prongi_fork_begin();
 	pid = r ? r : prongi_os_fork_quiet();
 	if (pid == 0)
-		nanny(p, fds, n);
+		nanny(p, ref, fds, n);
 	prongi_fork_end();
 	if (extra >= 0)
 		close(extra);
