@@ -4,3 +4,15 @@
 
 extern const bool prongi_check_always;
 const bool prongi_check_always = true;
+
+/* Where a sanitizer is linked in, crashes stay what they are. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "handle_segv=0";
+}
+const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void)
+{
+	return "handle_segv=0";
+}

@@ -83,6 +83,9 @@ typedef struct prong_process_opts {
 	bool daemon;                    /* terminated, not joined, when the caller exits; may
 					   start no processes */
 	bool new_session;               /* it calls setsid() first */
+	bool trace;                     /* if it crashes its report has the stack: it gets handlers
+					   for SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT and SIGSYS,
+					   which then do what was done before */
 	const int *fds;                 /* descriptors it gets, under the same numbers, all
 					   above 2 */
 	size_t nfds;                    /* at most 250 */

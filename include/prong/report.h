@@ -2,6 +2,10 @@
    what tells people about it is written once.  It holds no pointers: copy it, keep it, put it
    into the heap.
 
+   A process that was started with .trace, and a worker of a pool, leaves its stack when a signal
+   kills it.  The report has the addresses; the functions' names are looked up when its text is
+   written, in whatever member does that.
+
    Example:
 	prong_report r;
 	char text[2048];
@@ -44,9 +48,12 @@ typedef struct prong_report {
 	char message[256];     /* what the task said last; else "" */
 } prong_report;
 
-/* Write r as one line into buf, cut to size bytes with its NUL, such as
-      Process-3 (pid 411) was killed by signal 11 (Segmentation fault), core dumped
-   Return the length that the whole text has, as snprintf() does. */
+/* Write r as sentences into buf, cut to size bytes with its NUL, such as
+      Process-3 (pid 411) was killed by signal 11 (Segmentation fault) at address 0x0
+        #0 count_file+0x1e (identifiers)
+        #1 work+0x44 (identifiers)
+   Without a stack that is one line.  Return the length that the whole text has, as snprintf()
+   does. */
 PRONG_API size_t prong_report_text(const prong_report *r, char *buf, size_t size);
 
 PRONG_END_DECLS

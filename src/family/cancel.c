@@ -140,8 +140,8 @@ static void cancel_slot(struct prongi_slot *slot, uint32_t process)
 		if (!id || (id & PRONGI_FLAGS) || (v & PRONGI_CANCEL_IS) ||
 		    atomic_load_explicit(&slot->process, memory_order_relaxed) != process)
 			return;
-	} while (!prongi_scope_cancel((struct prongi_scope){ (uint32_t)(slot - prongi_heap->slot),
-							     v }));
+	} while (!prongi_scope_cancel(
+		(struct prongi_scope){ (uint32_t)(slot - prongi_heap->slot), v }));
 }
 
 static void cancel_slots(uint32_t process)

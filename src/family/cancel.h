@@ -12,8 +12,8 @@
 
 #include "family/family.h"
 
-#define PRONGI_CANCEL_CAN ((uint64_t)1)  /* it may be cancelled */
-#define PRONGI_CANCEL_IS  ((uint64_t)2)  /* it is */
+#define PRONGI_CANCEL_CAN    ((uint64_t)1) /* it may be cancelled */
+#define PRONGI_CANCEL_IS     ((uint64_t)2) /* it is */
 #define PRONGI_CANCEL_STATES ((uint64_t)3)
 
 /* A scope as others may name it: in the heap, too. */

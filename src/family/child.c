@@ -187,9 +187,11 @@ static void child_ends(int code)
 		return;
 	prongi_before_exit();
 	prongi_children_end(PRONG_FOREVER);
-	if (prongi_block(prongi_me)) /* its handle may be gone, and nobody else knows */
-		prong_free_at((void **)&prongi_me->block);
 	fflush(NULL);
+	/* Its handle may be gone, and nobody else knows of the block.  When another thread crashes
+	   just now, that is how it ends. */
+	if (prongi_block(prongi_me) && (!prongi_me->crash || prongi_os_crash_close()))
+		prong_free_at((void **)&prongi_me->block);
 	if (code >= 0)
 		_exit(code & 0xff);
 }
@@ -269,6 +271,10 @@ static _Noreturn void live(struct prong_process *p, uint64_t copy)
 	if (r)
 		give_up(p, r, "no slot for one more thread", "");
 	prongi_os_set_title(p->name);
+	if (p->crash) {
+		p->crash->bottom = (uintptr_t)__builtin_frame_address(0);
+		prongi_os_crash_catch(p->crash);
+	}
 	set_mask(p->signals);
 	if (prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_os_pid()))
 		prongi_process_wake(p);

@@ -130,6 +130,7 @@ static void blank(struct prong_process *p)
 	p->arg = NULL;
 	p->size = 0;
 	p->wish = NULL;
+	p->crash = NULL;
 	p->error = 0;
 	p->detail[0] = p->name[0] = p->identity[0] = '\0';
 	p->code = p->signal = 0;

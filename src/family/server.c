@@ -434,7 +434,7 @@ static void take_over(void)
 			prongi_process_refuse(p, -ECONNRESET, "");
 		}
 	}
-	atomic_store_explicit(&S->alarm, 1, memory_order_relaxed); /* it may have been at it */
+	atomic_store_explicit(&S->alarm, 1, memory_order_relaxed); /* the last was at it */
 	me.roots = atomic_load_explicit(&S->roots, memory_order_relaxed) - 1;
 	/* The last one may have been killed just before. */
 	prongi_ends_tell();
@@ -457,6 +457,7 @@ static int describe(void)
 	struct prongi_stdio_id stdio;
 	struct prongi_creds creds;
 	char cwd[sizeof S->cwd] = "";
+	uint32_t modules = prongi_os_modules();
 	int r = prongi_os_creds(&creds);
 
 	if (r)
@@ -465,6 +466,7 @@ static int describe(void)
 	prongi_os_stdio_id(&stdio);
 	if (!getcwd(cwd, sizeof cwd) || cwd[0] != '/')
 		cwd[0] = '\0';
+	publish(&S->modules, &modules, sizeof modules);
 	publish(&S->creds, &creds, sizeof creds);
 	publish(&S->manner, &manner, sizeof manner);
 	publish(&S->stdio, &stdio, sizeof stdio);
@@ -517,7 +519,6 @@ _Noreturn void prongi_serve(int guard, int up)
 	for (;;) {
 		/* acquire: pairs with the release in prongi_ring(). */
 		uint32_t seen = atomic_load_explicit(&S->doorbell, memory_order_acquire);
-
 		prong_time alarm;
 
 		reap();

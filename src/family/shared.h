@@ -241,6 +241,7 @@ struct prong_process {
 	void *arg;
 	size_t size;
 	struct prongi_wish *wish; /* in block, or NULL */
+	struct prongi_crash *crash; /* likewise: the child writes it when a signal kills it */
 	uint64_t signals;	  /* the mask to start with */
 	uint32_t umask;
 	uint32_t reserved;
@@ -311,6 +312,7 @@ struct prongi_server {
 	int64_t exit_ms;
 	uint64_t opener;	   /* the root that may close.  Itself, when it has opened */
 	unsigned char address[16]; /* of the server's listener.  The server, before UP */
+	uint32_t modules;	   /* files that it has loaded.  The server, before UP */
 	struct prongi_creds creds; /* what it may.  The server, before UP */
 	struct prongi_manner manner;
 	struct prongi_stdio_id stdio;

@@ -255,6 +255,62 @@ void prongi_os_describe(const void *code, char *text, size_t n);
 /* The calling thread's name, as the system's tools show it. */
 void prongi_os_thread_name(char *text, size_t n);
 
+/* --- crashes (linux_crash.c, linux_unwind.c, linux_symbols.c) -------------------------------- */
+
+/* Registers as the debugging format numbers them, and last the place of the instruction. */
+#if defined(__x86_64__)
+#define PRONGI_REGS   17
+#define PRONGI_REG_SP 7
+#elif defined(__aarch64__)
+#define PRONGI_REGS   33
+#define PRONGI_REG_SP 31
+#else
+#define PRONGI_REGS   2
+#define PRONGI_REG_SP 0
+#endif
+#define PRONGI_STACK 32768 /* bytes of a stack that are kept */
+
+/* What a process leaves that a signal kills.  In the heap; by the starter where it says so, else by
+   the dying thread. */
+struct prongi_crash {
+	_Atomic uint32_t whole; /* the signal, when the rest is there.  0: nothing is */
+	uint32_t modules;	/* files that were loaded before it was forked.  The starter */
+	uint32_t size;		/* of stack */
+	bool has_address;
+	bool first_thread;	/* it was the process's first */
+	uint64_t address;	/* that a fault was about */
+	uint64_t bottom;	/* of the first thread's stack, below which it is the library's.
+				   That thread, at its beginning */
+	uint64_t reg[PRONGI_REGS];
+	uint64_t base;		/* where stack[0] was */
+	unsigned char stack[PRONGI_STACK];
+};
+
+/* Have the signals that mean a crash leave word in *to, which is zero but for modules, and then do
+   what they did before.  For the process, and the calling thread's alternate stack. */
+void prongi_os_crash_catch(struct prongi_crash *to);
+
+/* From now on nothing is written there any more.  False: the process is dying of a signal. */
+bool prongi_os_crash_close(void);
+
+/* In such a process, give the calling thread an alternate stack for its handlers, without which
+   they cannot tell of an overflow; and take it back. */
+void prongi_os_crash_thread(void);
+void prongi_os_crash_thread_end(void);
+
+/* How many files this process has loaded. */
+uint32_t prongi_os_modules(void);
+
+/* Walk the stack that c has: store where it was, where that was called, and so on, in frame; return
+   how many, at most most.  Of a place that is in no file that both processes have loaded, only the
+   address is known: it has PRONGI_UNKNOWN set. */
+#define PRONGI_UNKNOWN ((uint64_t)1 << 63)
+uint32_t prongi_os_unwind(const struct prongi_crash *c, uint64_t *frame, uint32_t most);
+
+/* Name the n places of a stack, each "function+0x12 (file)", "file+0x345" or "0x6789". */
+#define PRONGI_PLACE 160
+void prongi_os_symbols(const uint64_t *frame, uint32_t n, char (*name)[PRONGI_PLACE]);
+
 /* --- the guard's eyes (linux_watch.c) ------------------------------------------------------ */
 
 #define PRONGI_WATCHED 16385 /* every process that a family can have, and its server */

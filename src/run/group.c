@@ -35,7 +35,7 @@ struct prongi_child {
 	void *tag;
 	enum phase phase;
 	struct prongi_scope scope; /* of the thread */
-	bool over;		   /* the thread has ended; then: */
+	bool over;                 /* the thread has ended; then: */
 	int outcome, code;
 	int64_t started, ended;
 };
@@ -46,8 +46,8 @@ struct prong_group {
 	const struct prongi_child *inside; /* whose thread has opened it; NULL: of no group */
 	bool keep_going, cancelled;
 	uint32_t grace_ms;
-	int verdict; /* the outcome of the first that failed, else PRONG_CANCELLED or 0 */
-	int64_t first; /* when that was */
+	int verdict;         /* the outcome of the first that failed, else PRONG_CANCELLED or 0 */
+	int64_t first;       /* when that was */
 	prong_report report; /* its own */
 };
 
@@ -151,8 +151,9 @@ static int outcome_of(const struct prongi_child *c)
 
 static int64_t end_of(const struct prongi_child *c)
 {
-	return c->future ? prongi_future_ops->ended(c->future) : c->thread ? c->ended
-									     : c->process->ended;
+	return c->future   ? prongi_future_ops->ended(c->future)
+	       : c->thread ? c->ended
+			   : c->process->ended;
 }
 
 static void report_thread(const struct prongi_child *c, prong_report *r)

@@ -12,7 +12,7 @@ struct prong_future;
    whatever process, calls prongi_news_tell() for the process that had it put into the group,
    after that. */
 struct prongi_future_ops {
-	int (*outcome)(const struct prong_future *f);	/* PRONG_RUNNING until it is done */
+	int (*outcome)(const struct prong_future *f);   /* PRONG_RUNNING until it is done */
 	int64_t (*ended)(const struct prong_future *f); /* when; it is done */
 	void (*cancel)(struct prong_future *f);
 	void (*report)(const struct prong_future *f, prong_report *out);

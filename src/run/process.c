@@ -91,6 +91,19 @@ static int outcome_of(const struct prong_process *p, uint64_t state)
 	return p->signal ? PRONG_CRASHED : p->code ? PRONG_FAILED : 0;
 }
 
+/* What its handler wrote, if it was that which killed it. */
+static void report_crash(const struct prong_process *p, prong_report *out)
+{
+	const struct prongi_crash *c = prongi_block(p) ? p->crash : NULL;
+
+	if (!c || !p->signal ||
+	    atomic_load_explicit(&c->whole, memory_order_relaxed) != (uint32_t)p->signal)
+		return;
+	out->has_address = c->has_address;
+	out->address = c->address;
+	out->frames = prongi_os_unwind(c, out->frame, PRONG_FRAMES);
+}
+
 void prong_process_report(const prong_process *p, prong_report *out)
 {
 	uint64_t state;
@@ -115,6 +128,7 @@ void prong_process_report(const prong_process *p, prong_report *out)
 	out->core = p->core;
 	out->server_lost = p->server_lost;
 	out->peak_rss = p->peak_rss;
+	report_crash(p, out);
 }
 
 int prong_process_fd(const prong_process *p)
@@ -185,33 +199,4 @@ void prong_process_free(prong_process *p)
 	if (over(prongi_state(p)))
 		prong_free_at((void **)&p->block);
 	prongi_process_let_go(p);
-}
-
-/* --- reports ---------------------------------------------------------------------------------- */
-
-static const char *signal_words(int sig)
-{
-	const char *words = strsignal(sig);
-
-	return words ? words : "unknown";
-}
-
-size_t prong_report_text(const prong_report *r, char *buf, size_t size)
-{
-	char who[96];
-	int n;
-
-	snprintf(who, sizeof who, "%.63s (pid %d)", r->name, r->pid);
-	if (r->outcome == PRONG_RUNNING)
-		n = snprintf(buf, size, "%s is running", who);
-	else if (r->server_lost)
-		n = snprintf(buf, size, "%s was killed because the family's server was lost", who);
-	else if (r->signal)
-		n = snprintf(buf, size, "%s was killed by signal %d (%s)%s", who, r->signal,
-			     signal_words(r->signal), r->core ? ", core dumped" : "");
-	else if (r->code)
-		n = snprintf(buf, size, "%s returned %d", who, r->code);
-	else
-		n = snprintf(buf, size, "%s ended well", who);
-	return n < 0 ? 0 : (size_t)n;
 }

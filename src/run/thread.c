@@ -178,6 +178,7 @@ static void end(void *t)
 	if (me->place)
 		prongi_group_thread_ends(me->place, me->result);
 	prongi_leave();
+	prongi_os_crash_thread_end();
 	retire(me);
 }
 
@@ -199,6 +200,7 @@ static void begin(prong_thread *t)
 	current = t;
 	if (t->ncpus)
 		t->refused = prongi_os_run_on(t->cpus, t->ncpus, &t->bad_cpu);
+	prongi_os_crash_thread();
 	if ((t->writes || t->place) && !t->refused)
 		t->refused = take_part(t);
 	prongi_os_set_title(t->name);

@@ -214,33 +214,41 @@ static size_t rounded(size_t n)
 }
 
 static int pack(struct prong_process *p, const struct prongi_start *s, const struct state *state,
-		bool wish)
+		bool wish, bool forked)
 {
 	bool large = s->size > sizeof p->inside;
 	struct text count = { NULL, 1 };
-	size_t before = large ? rounded(s->size) : 0, total = before;
+	size_t before = large ? rounded(s->size) : 0, total, wishes = 0;
+	char *block;
 	int r;
 
 	if (wish) {
 		put_texts(NULL, &count, s, state);
-		total += sizeof(struct prongi_wish) + count.used;
+		wishes = rounded(sizeof(struct prongi_wish) + count.used);
 	}
+	total = before + wishes + (s->opts->trace ? sizeof(struct prongi_crash) : 0);
 	if (s->size > (size_t)1 << 46)
 		return prongi_fail(-ENOMEM, "process_start: an argument of %zu bytes", s->size);
 	p->arg = s->size ? p->inside : (void *)(uintptr_t)s->arg;
 	if (total) {
-		r = prong_alloc_to((void **)&p->block, total);
+		r = prongi_alloc_to((void **)&p->block, total, false);
 		if (r)
 			return r;
 	}
+	block = prongi_block(p);
 	if (large)
-		p->arg = prongi_block(p);
+		p->arg = block;
 	if (s->size)
 		memcpy(p->arg, s->arg, s->size);
 	p->size = s->size;
 	if (wish) {
-		p->wish = (struct prongi_wish *)(void *)((char *)prongi_block(p) + before);
+		p->wish = (struct prongi_wish *)(void *)memset(block + before, 0, wishes);
 		fill(p->wish, s, state);
+	}
+	if (s->opts->trace) {
+		p->crash = (struct prongi_crash *)(void *)(block + before + wishes);
+		memset(p->crash, 0, offsetof(struct prongi_crash, reg));
+		p->crash->modules = forked ? prongi_os_modules() : S->modules;
 	}
 	return 0;
 }
@@ -253,7 +261,7 @@ int prongi_start_pack(struct prong_process *p, const struct prongi_start *s, boo
 	memset(&state, 0, sizeof state);
 	if (!forked)
 		read_state(&state);
-	return pack(p, s, &state, forked || parcel || !plain(s->opts, &state));
+	return pack(p, s, &state, forked || parcel || !plain(s->opts, &state), forked);
 }
 
 int prongi_start_fds(const struct prongi_start *s, int fds[PRONGI_FDS], int *extra)

@@ -94,7 +94,9 @@ static void all_kinds_end_well(void **state)
 /* Each child waits for the one before it, so they end in turn, the last started first. */
 static void next_in_order_of_ending(void **state)
 {
-	enum { N = 6 };
+	enum {
+		N = 6
+	};
 	prong_group *g = open_group(NULL);
 	atomic_int *go[N];
 	int tags[N];
@@ -327,10 +329,14 @@ static int body_opens_its_own(void *arg)
 {
 	prong_group *g = open_group(NULL);
 	prong_child c;
+	int r;
 
 	process_in(g, body_cancellable, arg, 0, NULL);
 	thread_in(g, body_cancellable, arg, 0, NULL);
-	CHECK_EQ(prong_group_next(g, &c, soon()), PRONG_CANCELLED);
+	/* They may have heard it before. */
+	while ((r = prong_group_next(g, &c, soon())) == 0)
+		CHECK_EQ(c.outcome, PRONG_CANCELLED);
+	CHECK(r == PRONG_CANCELLED || r == PRONG_EMPTY);
 	CHECK_OK(prong_group_close(g));
 	return PRONG_CANCELLED;
 }
@@ -474,9 +480,11 @@ static void bad_arguments(void **state)
 	CHECK_OK(prong_group_close(g));
 	CHECK_EQ(prong_group_close(g), -EINVAL);
 	CHECK_EQ(prong_process_start(&p, body_return, &zero, sizeof zero,
-				     &(prong_process_opts){ .group = g }), -EINVAL);
+				     &(prong_process_opts){ .group = g }),
+		 -EINVAL);
 	CHECK_EQ(prong_thread_start(&t, body_return, &zero, sizeof zero,
-				    &(prong_thread_opts){ .group = g }), -EINVAL);
+				    &(prong_thread_opts){ .group = g }),
+		 -EINVAL);
 	CHECK(!p && !t);
 }
 
