@@ -11,10 +11,20 @@
 PRONG_API int prongi_fail(int result, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* poll() until one of the n is ready or the deadline passes, whatever signals arrive.  Return how
-   many are ready; -errno (os/linux_poll.c). */
+/* --- waits that end when the caller is cancelled ---------------------------------------------- */
+
+/* True when the calling thread may be cancelled: then it must wait by these alone. */
+PRONG_API bool prongi_cancellable(void);
+
+/* poll() until one of the n, at most 4, is ready or the deadline passes, whatever signals arrive.
+   Return how many are ready, perhaps one too many; -ECANCELED; -errno (flow/bell.c). */
 struct pollfd;
-PRONG_API int prongi_os_poll(struct pollfd *fds, size_t n, prong_time deadline);
+PRONG_API int prongi_poll(struct pollfd *fds, size_t n, prong_time deadline);
+
+/* Block until word is not what was seen.  shared: in the heap.  Return 0, perhaps too early;
+   PRONG_TIMEDOUT, PRONG_CANCELLED; and wake n who do (family/cancel.c, os/linux_futex.c). */
+PRONG_API int prongi_sleep(_Atomic uint32_t *word, uint32_t seen, prong_time deadline, bool shared);
+PRONG_API int prongi_os_wake(_Atomic uint32_t *word, int n, bool shared);
 
 /* --- connections that are no pipes (flow/outer.c) --------------------------------------------- */
 

@@ -69,8 +69,8 @@ PRONG_MUST int prong_listener_open(prong_listener **out, const char *address,
 /* Block until a client has proved the key, and store the connection.  The proofs of all
    who come go on at once, while a thread is in here: who cannot prove it or takes too
    long is never seen and holds nobody up.
-   Return 0; PRONG_TIMEDOUT; -EMFILE, -ENFILE, -ENOMEM (who asks is still there: try
-   again), -EINVAL. */
+   Return 0; PRONG_TIMEDOUT, PRONG_CANCELLED; -EMFILE, -ENFILE, -ENOMEM (who asks is still
+   there: try again), -EINVAL. */
 PRONG_MUST int prong_listener_accept(prong_listener *l, prong_conn **out,
 				     prong_time deadline);
 
@@ -100,8 +100,8 @@ PRONG_API void prong_listener_stat(prong_listener *l, prong_listener_stats *out)
 PRONG_API void prong_listener_close(prong_listener *l);
 
 /* Connect to address, and prove the key to each other.  Of a name all numbers are tried.
-   Return 0; PRONG_TIMEDOUT, -EKEYREJECTED (the keys differ, or ours is too short for
-   another machine), -EPROTONOSUPPORT (it wants HMAC-MD5), -EPROTO (that is no such
+   Return 0; PRONG_TIMEDOUT, PRONG_CANCELLED, -EKEYREJECTED (the keys differ, or ours is
+   too short for another machine), -EPROTONOSUPPORT (it wants HMAC-MD5), -EPROTO (that is no such
    server), -ECONNRESET (it hung up), -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH,
    -ENOENT (the name does not resolve, or there is no such socket), -EAGAIN (it does not
    now), -EACCES, -EINVAL, -ENAMETOOLONG, -EMFILE, -ENOMEM. */

@@ -223,6 +223,13 @@ bool prongi_cancel_arm(struct prongi_awaited *a)
 	return true;
 }
 
+bool prongi_cancellable(void)
+{
+	struct prongi_awaited unused;
+
+	return prongi_cancel_arm(&unused);
+}
+
 int prongi_gave_up(int r, const char *what, const char *why)
 {
 	if (r == PRONG_CANCELLED)

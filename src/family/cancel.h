@@ -52,10 +52,10 @@ bool prongi_cancel_arm(struct prongi_awaited *a);
 /* r, PRONG_TIMEDOUT or another condition, ends a wait: fail with it, and with words why. */
 int prongi_gave_up(int r, const char *what, const char *why);
 
-/* As prongi_os_wait(), prongi_os_wait_any() and prongi_await_any(); and PRONG_CANCELLED when the
-   calling thread is cancelled.  Then, as after PRONG_TIMEDOUT, the caller looks once more: it may
-   have been chosen by a wake, which others would miss.  a[n] is free for the cancel word. */
-int prongi_sleep(_Atomic uint32_t *word, uint32_t seen, prong_time deadline, bool shared);
+/* As prongi_os_wait_any() and prongi_await_any(); and PRONG_CANCELLED when the calling thread is
+   cancelled, as prongi_sleep() (private.h) is to prongi_os_wait().  Then, as after PRONG_TIMEDOUT,
+   the caller looks once more: it may have been chosen by a wake, which others would miss.  a[n] is
+   free for the cancel word. */
 int prongi_sleep_any(struct prongi_awaited *a, size_t n, prong_time deadline);
 int prongi_sleep_served(struct prongi_awaited *a, size_t n, prong_time deadline);
 

@@ -11,6 +11,8 @@
 #include "flow/outer.h"
 #include "flow/pipe.h"
 #include <errno.h>
+#include <poll.h>
+#include <prong/group.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -232,6 +234,31 @@ void prongi_bell_end(struct prongi_bell *b)
 	pthread_mutex_lock(&me.lock);
 	end(b);
 	pthread_mutex_unlock(&me.lock);
+}
+
+/* Who may be cancelled polls a bell that rings for that, too. */
+int prongi_poll(struct pollfd *fds, size_t n, prong_time deadline)
+{
+	struct prongi_awaited cancel;
+	struct prongi_bell bell;
+	struct pollfd all[5];
+	int r;
+
+	if (deadline.ns_ <= PRONG_NOW.ns_ || !prongi_cancel_arm(&cancel))
+		return prongi_os_poll(fds, n, deadline);
+	if (prong_cancelled())
+		return -ECANCELED;
+	r = prongi_bell_begin(&bell, NULL, 0, cancel);
+	if (r)
+		return r;
+	memcpy(all, fds, n * sizeof *fds);
+	all[n] = (struct pollfd){ .fd = bell.fd, .events = POLLIN };
+	r = prongi_os_poll(all, n + 1, deadline);
+	prongi_bell_end(&bell);
+	memcpy(fds, all, n * sizeof *fds);
+	if (r == 1 && all[n].revents && prong_cancelled())
+		return -ECANCELED;
+	return r;
 }
 
 /* --- connections --------------------------------------------------------------------------- */

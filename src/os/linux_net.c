@@ -124,25 +124,10 @@ void prongi_os_set_forget(int set, int fd)
 	control(set, EPOLL_CTL_DEL, fd, 0, 0);
 }
 
-/* In whole milliseconds, rounded up: epoll_pwait2() is too young. */
-static int left_ms(prong_time deadline)
-{
-	int64_t left;
-
-	if (deadline.ns_ == PRONG_FOREVER.ns_)
-		return -1;
-	if (deadline.ns_ <= 0)
-		return 0;
-	left = prong_ns_between(prong_clock(), deadline);
-	if (left <= 0)
-		return 0;
-	return left > (int64_t)1000000 * 3600000 ? 3600000 : (int)((left + 999999) / 1000000);
-}
-
-int prongi_os_set_wait(int set, uint64_t *tags, int max, prong_time deadline)
+int prongi_os_set_ready(int set, uint64_t *tags, int max)
 {
 	struct epoll_event e[64];
-	int n = epoll_wait(set, e, max < 64 ? max : 64, left_ms(deadline));
+	int n = epoll_wait(set, e, max < 64 ? max : 64, 0);
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;

@@ -41,8 +41,8 @@ int prongi_os_set_watch(int set, int fd, unsigned what, uint64_t tag);
 int prongi_os_set_change(int set, int fd, unsigned what, uint64_t tag);
 void prongi_os_set_forget(int set, int fd);
 
-/* Wait until one is ready or the deadline passes; store up to max tags, and return how many. */
-int prongi_os_set_wait(int set, uint64_t *tags, int max, prong_time deadline);
+/* Store the tags of those that are ready now, up to max, and return how many. */
+int prongi_os_set_ready(int set, uint64_t *tags, int max);
 
 /* A descriptor that polls readable from a moment on; PRONG_FOREVER: it does not. */
 int prongi_os_alarm_new(void);

@@ -34,14 +34,17 @@ struct prongi_awaited {
    (Linux: before 5.16, or above 128), it looks at them every few milliseconds. */
 int prongi_os_wait_any(const struct prongi_awaited *a, size_t n, prong_time deadline);
 
-/* For descriptors: prongi_os_poll() (linux_poll.c), see private.h. */
+/* poll() until one of the n is ready or the deadline passes, whatever signals arrive.  Return how
+   many are ready; -errno (linux_poll.c). */
+struct pollfd;
+int prongi_os_poll(struct pollfd *fds, size_t n, prong_time deadline);
 
 /* A descriptor that polls readable while it rings. */
 int prongi_os_bell_new(void);
 void prongi_os_bell(int fd, bool rings);
 
-/* Wake up to n waiters of word; return how many there were.  In signal handlers too. */
-int prongi_os_wake(_Atomic uint32_t *word, int n, bool shared);
+/* prongi_os_wake() wakes up to n waiters of word, and returns how many there were; in signal
+   handlers too.  See private.h. */
 
 /* Block until the deadline, however many signals arrive (deadline.c). */
 void prongi_os_sleep(prong_time deadline);

@@ -75,8 +75,9 @@ static int find_tcp(struct prongi_places *out, const char *address, prong_time d
 	if (!part(address + strlen(tcp), host, port))
 		return prongi_fail(-EINVAL, "%s: \"%.100s\" is not tcp://host:port", what, address);
 	r = prongi_resolve(out, host, port, deadline, &why);
-	if (r == PRONG_TIMEDOUT)
-		return prongi_fail(r, "%s: \"%.90s\" was not found until the deadline", what, host);
+	if (r > 0)
+		return prongi_fail(r, "%s: \"%.90s\" was not found until the deadline, or a cancel",
+				   what, host);
 	return r ? prongi_fail(r, "%s: \"%.90s\": %s", what, host, why) : 0;
 }
 

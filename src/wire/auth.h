@@ -1,5 +1,5 @@
 /* The proof of a key, in both generations of Python's: what is sent, what is expected, and HMAC
-   from libcrypto.No descriptor and no clock here. */
+   from libcrypto.  No descriptor and no clock here. */
 #ifndef PRONGI_AUTH_H
 #define PRONGI_AUTH_H
 

@@ -33,6 +33,8 @@ static int explain_recv(const struct net_conn *c, int r, const char *what)
 	const struct prongi_stream *s = &c->stream;
 
 	switch (r) {
+	case PRONG_CANCELLED:
+		return prongi_fail(r, "%s: the caller is cancelled", what);
 	case PRONG_TIMEDOUT:
 		return prongi_fail(r, "%s: no message until the deadline", what);
 	case PRONG_CLOSED:
@@ -57,6 +59,8 @@ static int explain_send(const struct net_conn *c, int r)
 	const struct prongi_stream *s = &c->stream;
 
 	switch (r) {
+	case PRONG_CANCELLED:
+		return prongi_fail(r, "conn_send: the caller is cancelled");
 	case PRONG_TIMEDOUT:
 		if (s->busy)
 			return prongi_fail(r,
@@ -119,7 +123,7 @@ static int net_fd(void *self)
 	struct net_conn *c = self;
 	int r;
 
-	prongi_turn_take(&c->receiving, PRONG_FOREVER);
+	prongi_turn_insist(&c->receiving);
 	r = c->set < 0 ? make_set(c) : 0;
 	prongi_turn_give(&c->receiving);
 	return r ? prongi_fail(r, "conn_fd: %s", strerror(-r)) : c->set;
@@ -259,7 +263,7 @@ static int net_send(void *self, const void *data, size_t size, prong_time deadli
 		return prongi_fail(-ENOMEM, "conn_send: a message of %zu bytes", size);
 	r = prongi_turn_take(&c->sending, deadline);
 	if (r)
-		return prongi_fail(r, "conn_send: others sent until the deadline");
+		return prongi_fail(r, "conn_send: others sent until the deadline, or a cancel");
 	r = prongi_stream_send(&c->stream, data, size, deadline);
 	if (r)
 		explain_send(c, r);
@@ -284,8 +288,6 @@ static void net_free(void *self)
 	struct net_conn *c = self;
 
 	prongi_mine_remove(&c->mine);
-	prongi_turn_fini(&c->receiving);
-	prongi_turn_fini(&c->sending);
 	drop(&c->mine);
 }
 
@@ -305,26 +307,16 @@ static struct net_conn *make(const struct prongi_stream *s, const struct prongi_
 
 	if (!c)
 		return NULL;
-	if (prongi_turn_init(&c->receiving))
-		goto free_it;
-	if (prongi_turn_init(&c->sending))
-		goto end_receiving;
 	c->stream.fd = c->set = c->ring = -1;
-	if (prongi_mine_add(&c->mine, drop))
-		goto end_sending;
+	if (prongi_mine_add(&c->mine, drop)) {
+		free(c);
+		return NULL;
+	}
 	c->stream = *s;
 	c->stream.in.most = terms->message_max;
 	c->stream.in.ahead = AHEAD;
 	c->stream.rate = terms->body_rate;
 	return c;
-
-end_sending:
-	prongi_turn_fini(&c->sending);
-end_receiving:
-	prongi_turn_fini(&c->receiving);
-free_it:
-	free(c);
-	return NULL;
 }
 
 int prongi_conn_make(prong_conn **out, struct prongi_stream *s, const struct prongi_terms *terms,

@@ -39,8 +39,10 @@ static int explain(int r, const struct prongi_place *p)
 	char text[PRONGI_ADDRESS_MOST];
 
 	prongi_address_text(p, text);
-	if (r == -ETIME)
-		return prongi_fail(PRONG_TIMEDOUT, "connect: no answer from %.120s", text);
+	if (r == PRONG_TIMEDOUT)
+		return prongi_fail(r, "connect: no answer from %.120s", text);
+	if (r == PRONG_CANCELLED)
+		return prongi_fail(r, "connect: the caller is cancelled");
 	return prongi_fail(r, "connect: %.90s: %s", text, strerror(-r));
 }
 
@@ -56,13 +58,13 @@ static int connect_any(struct attempt *a, const struct prongi_places *places,
 		r = prongi_terms_suit(auth, p, "connect");
 		if (r)
 			continue;
-		r = prongi_socket_connect(p, share(deadline, places->n - i));
-		if (r >= 0) {
-			a->it.stream.fd = r;
-			a->it.peer = *p;
+		r = prongi_socket_connect(&a->it.stream.fd, p, share(deadline, places->n - i));
+		a->it.peer = *p;
+		if (r == 0)
 			return 0;
-		}
 		r = explain(r, p);
+		if (r == PRONG_CANCELLED)
+			return r;
 	}
 	return r;
 }
@@ -71,12 +73,9 @@ static int connect_any(struct attempt *a, const struct prongi_places *places,
 
 static int await(const struct prongi_stranger *s, prong_time deadline)
 {
-	struct pollfd p = { .fd = s->stream.fd,
-			    .events =
-				    prongi_stranger_wants(s) == PRONGI_SET_OUT ? POLLOUT : POLLIN };
-	int n = prongi_os_poll(&p, 1, deadline);
+	bool says = prongi_stranger_wants(s) == PRONGI_SET_OUT;
 
-	return n < 0 ? n : n ? 0 : PRONG_TIMEDOUT;
+	return prongi_await(s->stream.fd, says ? POLLOUT : POLLIN, deadline);
 }
 
 static int prove(struct attempt *a, const char *address, prong_time deadline)
@@ -90,6 +89,8 @@ static int prove(struct attempt *a, const char *address, prong_time deadline)
 			return prongi_fail(r, "connect: %.80s: %s until the deadline", address,
 					   s->proof.modern || s->proof.proved ? "it did not go on"
 									      : "no challenge");
+		if (r == PRONG_CANCELLED)
+			return prongi_fail(r, "connect: the caller is cancelled");
 		if (r)
 			break;
 	}

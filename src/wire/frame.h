@@ -3,7 +3,7 @@
       length, 4 bytes, big-endian, signed      bytes
       -1      length, 8 bytes, big-endian      bytes       above 2^31 - 1
 
-   This part knows no descriptor: whoever reads gives it what came.Memory is taken as bytes
+   This part knows no descriptor: whoever reads gives it what came.  Memory is taken as bytes
    arrive; an announced length costs nothing. */
 #ifndef PRONGI_FRAME_H
 #define PRONGI_FRAME_H

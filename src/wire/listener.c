@@ -1,11 +1,11 @@
 /* prong_listener: one set of descriptors, in which are the socket that listens, all strangers, an
    alarm for the next moment at which something is over, and a ring for those who have proved the
-   key and were not yet asked for.Who is in prong_listener_accept() does all the work; there is no
+   key and were not yet asked for.  Who is in prong_listener_accept() does all the work; there is no
    thread.
 
    A full house never keeps an honest client out for long: when strangers_max is reached and another
    knocks, the one who has been there longest has to go, of the machine that has most of them,
-   unless he came within the last second.Until then nobody is let in; the system keeps who knocks.
+   unless he came within the last second.  Until then nobody is let in; the system keeps who knocks.
 
    Lock: the turn protects everything; it is held while waiting. */
 #include "os/net_os.h"
@@ -13,6 +13,7 @@
 #include "wire/socket.h"
 #include "wire/stranger.h"
 #include <errno.h>
+#include <poll.h>
 #include <prong/error.h>
 #include <stdlib.h>
 #include <string.h>
@@ -297,10 +298,14 @@ static void ring(prong_listener *l)
 static int serve(prong_listener *l, prong_time deadline)
 {
 	uint64_t tags[BATCH];
-	int n, r = 0;
+	int n, r;
 
 	keep_time(l);
-	n = prongi_os_set_wait(l->set, tags, BATCH, deadline);
+	r = prongi_await(l->set, POLLIN, deadline);
+	if (r && r != PRONG_TIMEDOUT)
+		return r;
+	r = 0;
+	n = prongi_os_set_ready(l->set, tags, BATCH);
 	for (int i = 0; i < n; i++) {
 		if (tags[i] < l->terms.strangers_max && present(l, tags[i]) && !l->proved[tags[i]])
 			go_on(l, tags[i]);
@@ -323,7 +328,8 @@ static int accept_until(prong_listener *l, prong_conn **out, prong_time deadline
 	if (l->done)
 		r = receive(l, out);
 	else if (r)
-		prongi_fail(r, "listener_accept: %s", strerror(-r));
+		prongi_fail(r, "listener_accept: %s",
+			    r < 0 ? strerror(-r) : "the caller is cancelled");
 	else
 		r = prongi_fail(PRONG_TIMEDOUT, "listener_accept: nobody until the deadline");
 	ring(l);
@@ -340,7 +346,8 @@ int prong_listener_accept(prong_listener *l, prong_conn **out, prong_time deadli
 		return prongi_fail(-EINVAL, "listener_accept: a place for the connection is NULL");
 	r = prongi_turn_take(&l->turn, deadline);
 	if (r)
-		return prongi_fail(r, "listener_accept: others accepted until the deadline");
+		return prongi_fail(
+			r, "listener_accept: others accepted until the deadline, or a cancel");
 	r = accept_until(l, out, deadline);
 	prongi_turn_give(&l->turn);
 	return r;
@@ -362,7 +369,7 @@ void prong_listener_stat(prong_listener *l, prong_listener_stats *out)
 {
 	if (check(l, "listener_stat") || !out)
 		return;
-	prongi_turn_take(&l->turn, PRONG_FOREVER);
+	prongi_turn_insist(&l->turn);
 	*out = l->stats;
 	out->waiting = l->n - l->done;
 	prongi_turn_give(&l->turn);
@@ -398,7 +405,6 @@ static void end(prong_listener *l)
 	prongi_mine_remove(&l->mine);
 	prongi_socket_unlink(&l->bound, &l->file);
 	drop(&l->mine);
-	prongi_turn_fini(&l->turn);
 	dispose(l);
 }
 
@@ -413,7 +419,7 @@ static int make(prong_listener **out, const prong_auth *auth)
 	if (r == 0) {
 		l->stranger = calloc(l->terms.strangers_max, sizeof *l->stranger);
 		l->proved = calloc(l->terms.strangers_max, sizeof *l->proved);
-		if (!l->stranger || !l->proved || prongi_turn_init(&l->turn))
+		if (!l->stranger || !l->proved)
 			r = prongi_fail(-ENOMEM, "listener_open: no memory");
 	}
 	if (r) {

@@ -1,21 +1,21 @@
-/* Looking names up.The C library's getaddrinfo() knows no deadline, and a name server that is
-   gone holds it up for half a minute.So a name, with a deadline, is looked up by a thread that
-   the caller leaves to itself when time is over; numbers need none. */
+/* Looking names up.  The C library's getaddrinfo() knows no deadline, and a name server that is
+   gone holds it up for half a minute.  So a name, with a deadline or for who may be cancelled, is
+   looked up by a thread that the caller leaves to itself when time is over; numbers need none. */
 #include "wire/resolve.h"
+#include "private.h"
 #include <errno.h>
 #include <netdb.h>
 #include <prong/error.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* What the caller and its thread share; who leaves last frees it. */
 struct search {
-	pthread_mutex_t lock; /* protects what follows; nothing else is held with it */
-	pthread_cond_t over;
-	bool done, left; /* the thread has; the caller has */
+	_Atomic uint32_t done; /* the thread has found what follows.  By it; slept on */
+	_Atomic uint32_t left; /* the first of both has left.  By exchange */
 	struct prongi_places found;
 	int r;
 	const char *why;
@@ -76,39 +76,28 @@ static int look_up(struct prongi_places *out, const char *host, const char *port
 
 /* --- by a thread --------------------------------------------------------------------------- */
 
-static void drop(struct search *s)
+static void leave(struct search *s)
 {
-	pthread_cond_destroy(&s->over);
-	pthread_mutex_destroy(&s->lock);
-	free(s);
+	/* acq_rel: pairs with itself: the last sees what the first has done, and frees it. */
+	if (atomic_exchange_explicit(&s->left, 1, memory_order_acq_rel))
+		free(s);
 }
 
 static void *search(void *arg)
 {
 	struct search *s = arg;
-	struct prongi_places found;
-	const char *why;
-	int r = look_up(&found, s->host, s->port, false, &why);
-	bool left;
 
-	pthread_mutex_lock(&s->lock);
-	if (r == 0)
-		s->found = found;
-	s->r = r;
-	s->why = why;
-	s->done = true;
-	left = s->left;
-	pthread_cond_signal(&s->over);
-	pthread_mutex_unlock(&s->lock);
-	if (left)
-		drop(s);
+	s->r = look_up(&s->found, s->host, s->port, false, &s->why);
+	/* release: pairs with await(). */
+	atomic_store_explicit(&s->done, 1, memory_order_release);
+	prongi_os_wake(&s->done, 1, false);
+	leave(s);
 	return NULL;
 }
 
 static struct search *begin(const char *host, const char *port)
 {
 	struct search *s = calloc(1, sizeof *s);
-	pthread_condattr_t monotonic;
 	sigset_t all, old;
 	pthread_t thread;
 	int r;
@@ -117,17 +106,12 @@ static struct search *begin(const char *host, const char *port)
 		return NULL;
 	memcpy(s->host, host, strlen(host) + 1);
 	memcpy(s->port, port, strlen(port) + 1);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->over, &monotonic);
-	pthread_condattr_destroy(&monotonic);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&thread, NULL, search, s);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r) {
-		drop(s);
+		free(s);
 		return NULL;
 	}
 	pthread_detach(thread);
@@ -136,24 +120,18 @@ static struct search *begin(const char *host, const char *port)
 
 static int await(struct search *s, struct prongi_places *out, prong_time deadline, const char **why)
 {
-	const struct timespec at = { (time_t)(deadline.ns_ / 1000000000),
-				     (long)(deadline.ns_ % 1000000000) };
-	int late = 0, r;
+	int r = 0;
 
-	pthread_mutex_lock(&s->lock);
-	while (!s->done && late != ETIMEDOUT)
-		late = pthread_cond_timedwait(&s->over, &s->lock, &at);
-	if (!s->done) {
-		s->left = true;
-		pthread_mutex_unlock(&s->lock);
-		return PRONG_TIMEDOUT;
+	/* acquire: pairs with search(). */
+	while (!atomic_load_explicit(&s->done, memory_order_acquire) && r == 0)
+		r = prongi_sleep(&s->done, 0, deadline, false);
+	if (atomic_load_explicit(&s->done, memory_order_acquire)) {
+		r = s->r;
+		*why = s->why;
+		if (r == 0)
+			*out = s->found;
 	}
-	r = s->r;
-	*why = s->why;
-	if (r == 0)
-		*out = s->found;
-	pthread_mutex_unlock(&s->lock);
-	drop(s);
+	leave(s);
 	return r;
 }
 
@@ -167,7 +145,7 @@ int prongi_resolve(struct prongi_places *out, const char *host, const char *port
 		return r;
 	if (deadline.ns_ <= PRONG_NOW.ns_)
 		return PRONG_TIMEDOUT;
-	if (deadline.ns_ == PRONG_FOREVER.ns_)
+	if (deadline.ns_ == PRONG_FOREVER.ns_ && !prongi_cancellable())
 		return look_up(out, host, port, false, why);
 	s = begin(host, port);
 	if (!s) {

@@ -1,12 +1,12 @@
 /* Listening and connecting.
 
    A listener of a Unix socket that was killed leaves its name behind, and the next one would find
-   the address in use.So that name is taken over when it is a socket of ours to which nobody
+   the address in use.  So that name is taken over when it is a socket of ours to which nobody
    listens. Between looking and removing another could do the same, and then remove what the first
    has just made; so who does it holds a lock of the directory. */
 #include "wire/socket.h"
 #include "os/net_os.h"
-#include "private.h"
+#include "wire/stream.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -43,27 +43,20 @@ static int outcome(int fd)
 
 static int await_connection(int fd, prong_time deadline)
 {
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
-	int n = prongi_os_poll(&p, 1, deadline);
+	int r = prongi_await(fd, POLLOUT, deadline);
 
-	if (n < 0)
-		return n;
-	return n ? outcome(fd) : -ETIME;
+	return r ? r : outcome(fd);
 }
 
 /* A Unix listener whose queue is full says so at once, and nothing tells when it is not. */
 static int await_queue(int *pause_ms, prong_time deadline)
 {
 	prong_time later = prong_in_ms(*pause_ms);
+	bool last = deadline.ns_ <= later.ns_;
+	int r = prong_sleep(last ? deadline : later);
 
-	if (deadline.ns_ <= later.ns_) {
-		if (deadline.ns_ > PRONG_NOW.ns_)
-			prong_sleep(deadline);
-		return -ETIME;
-	}
-	prong_sleep(later);
 	*pause_ms = *pause_ms < 32 ? *pause_ms * 2 : 50;
-	return 0;
+	return r ? r : last ? PRONG_TIMEDOUT : 0;
 }
 
 static int connect_fd(int fd, const struct prongi_place *to, prong_time deadline)
@@ -94,7 +87,7 @@ static int set_blocking(int fd, bool blocks)
 	return 0;
 }
 
-int prongi_socket_connect(const struct prongi_place *to, prong_time deadline)
+int prongi_socket_connect(int *out, const struct prongi_place *to, prong_time deadline)
 {
 	int fd = prongi_os_socket(to->at.ss_family), r;
 
@@ -106,8 +99,9 @@ int prongi_socket_connect(const struct prongi_place *to, prong_time deadline)
 	if (r == 0)
 		r = set_blocking(fd, true);
 	if (r == 0)
-		return fd;
-	close(fd);
+		*out = fd;
+	else
+		close(fd);
 	return r;
 }
 
@@ -162,7 +156,8 @@ static int lock_directory(const char *path)
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 			return fd;
-		prong_sleep(prong_in_ms(2));
+		if (prong_sleep(prong_in_ms(2)))
+			break;
 	}
 	close(fd);
 	return -EBUSY;
@@ -172,14 +167,13 @@ static int lock_directory(const char *path)
 static bool left_behind(const struct prongi_place *at)
 {
 	struct stat st;
-	int fd;
+	int fd = -1, r;
 
 	if (lstat(path_of(at), &st) || !S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
 		return false;
-	fd = prongi_socket_connect(at, PRONG_NOW);
-	if (fd >= 0)
-		close(fd);
-	return fd == -ECONNREFUSED;
+	r = prongi_socket_connect(&fd, at, PRONG_NOW);
+	prongi_socket_close(fd);
+	return r == -ECONNREFUSED;
 }
 
 /* Nobody but the owner may connect: that is decided before anybody listens. */

@@ -7,8 +7,8 @@
 /* Listen at a place.  Store the socket, and in *bound where it is.  -errno. */
 int prongi_socket_listen(const struct prongi_place *at, struct prongi_place *bound);
 
-/* Connect to a place.  Return the socket; -ETIME: not until the deadline; else -errno. */
-int prongi_socket_connect(const struct prongi_place *to, prong_time deadline);
+/* Connect to a place, and store the socket.  0, PRONG_TIMEDOUT, PRONG_CANCELLED, -errno. */
+int prongi_socket_connect(int *out, const struct prongi_place *to, prong_time deadline);
 
 /* -1 is fine. */
 void prongi_socket_close(int fd);

@@ -1,6 +1,6 @@
 /* A stream of frames over a socket.
 
-   The socket blocks; what must not block says so with each call.So a receive without a deadline
+   The socket blocks; what must not block says so with each call.  So a receive without a deadline
    is one system call, and so is a send.
 
    A receive that is cut short leaves what came in the box.  A send that is cut short in the middle
@@ -37,13 +37,20 @@ static bool gone(int e)
 	return e == EPIPE || e == ECONNRESET || e == ENOTCONN || e == ESHUTDOWN;
 }
 
-/* 0 when fd is ready, or has failed; PRONG_TIMEDOUT; -errno. */
-static int await(int fd, short events, prong_time deadline)
+int prongi_await(int fd, short events, prong_time deadline)
 {
 	struct pollfd p = { .fd = fd, .events = events };
-	int n = prongi_os_poll(&p, 1, deadline);
+	int n = prongi_poll(&p, 1, deadline);
 
+	if (n == -ECANCELED)
+		return PRONG_CANCELLED;
 	return n < 0 ? n : n ? 0 : PRONG_TIMEDOUT;
+}
+
+/* Who may be cancelled must not block in anything but prongi_poll(). */
+static bool may_block(prong_time deadline)
+{
+	return deadline.ns_ == PRONG_FOREVER.ns_ && !prongi_cancellable();
 }
 
 /* --- receiving ----------------------------------------------------------------------------- */
@@ -84,7 +91,7 @@ static int await_more(struct prongi_stream *s, prong_time deadline)
 	before = prong_clock();
 	if (left < prong_ns_between(before, deadline))
 		until.ns_ = before.ns_ + left;
-	r = await(s->fd, POLLIN, until);
+	r = prongi_await(s->fd, POLLIN, until);
 	if (begun(s))
 		s->waited += prong_ns_between(before, prong_clock());
 	return r == PRONG_TIMEDOUT && until.ns_ < deadline.ns_ ? 0 : r;
@@ -93,7 +100,7 @@ static int await_more(struct prongi_stream *s, prong_time deadline)
 /* Read what is there; wait for something if nothing is. */
 static int read_more(struct prongi_stream *s, prong_time deadline)
 {
-	bool blocks = deadline.ns_ == PRONG_FOREVER.ns_ && !begun(s);
+	bool blocks = !begun(s) && may_block(deadline);
 	size_t room;
 	void *where;
 	ssize_t n;
@@ -188,7 +195,7 @@ static int out_failed(struct prongi_stream *s, int e, prong_time deadline)
 	if (e == EAGAIN || e == EWOULDBLOCK) {
 		if (deadline.ns_ <= PRONG_NOW.ns_)
 			return PRONG_TIMEDOUT;
-		return await(s->fd, POLLOUT, deadline);
+		return prongi_await(s->fd, POLLOUT, deadline);
 	}
 	if (e == ENOBUFS || e == ENOMEM)
 		return -ENOMEM;
@@ -209,7 +216,7 @@ static int stop(struct prongi_stream *s, const void *data, size_t size, size_t s
 
 int prongi_stream_send(struct prongi_stream *s, const void *data, size_t size, prong_time deadline)
 {
-	const int flags = deadline.ns_ == PRONG_FOREVER.ns_ ? 0 : MSG_DONTWAIT;
+	const int flags = may_block(deadline) ? 0 : MSG_DONTWAIT;
 	unsigned char head[PRONGI_HEAD];
 	size_t head_size = prongi_frame_head(head, size), sent = s->busy ? s->sent : 0;
 

@@ -28,8 +28,12 @@ struct prongi_stream {
 void prongi_stream_init(struct prongi_stream *s, int fd, size_t most, size_t ahead);
 void prongi_stream_fini(struct prongi_stream *s);
 
-/* Block until a message is in s->in.  Return 0; PRONG_TIMEDOUT; and, for good, PRONG_CLOSED,
-   -EPROTO, -EFBIG, -ETIMEDOUT (it comes too slowly), -errno.  -ENOMEM may pass. */
+/* Wait until poll() says that fd is ready for events, or has failed.  Return 0, PRONG_TIMEDOUT,
+   PRONG_CANCELLED, -errno. */
+int prongi_await(int fd, short events, prong_time deadline);
+
+/* Block until a message is in s->in.  Return 0; PRONG_TIMEDOUT, PRONG_CANCELLED; and, for good,
+   PRONG_CLOSED, -EPROTO, -EFBIG, -ETIMEDOUT (it comes too slowly), -errno.-ENOMEM may pass. */
 int prongi_stream_recv(struct prongi_stream *s, prong_time deadline);
 
 /* The same for its head: its length is known then. */
@@ -38,9 +42,9 @@ int prongi_stream_recv_head(struct prongi_stream *s, prong_time deadline);
 /* Let go of the message in s->in. */
 void prongi_stream_take(struct prongi_stream *s);
 
-/* Send a message.Return 0; PRONG_TIMEDOUT: the same message has to be given again to go on, if a
-   part of it was sent; -EBUSY: that is the case, and this is another one; PRONG_CLOSED or -errno
-   for good. */
+/* Send a message.  Return 0; PRONG_TIMEDOUT or PRONG_CANCELLED: the same message has to be given
+   again to go on, if a part of it was sent; -EBUSY: that is the case, and this is another one;
+   PRONG_CLOSED or -errno for good. */
 int prongi_stream_send(struct prongi_stream *s, const void *data, size_t size, prong_time deadline);
 
 #endif

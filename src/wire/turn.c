@@ -1,67 +1,51 @@
-/* Turns: a flag under a mutex, and a condition on the clock that deadlines are on. */
+/* Turns: a word of three states.  Whoever wakes takes it for "somebody may sleep", so one too many
+   is woken, and none too few. */
 #include "wire/turn.h"
-#include <errno.h>
+#include "private.h"
 #include <prong/error.h>
-#include <time.h>
+#include <sched.h>
+#include <stdatomic.h>
 
-int prongi_turn_init(struct prongi_turn *t)
+static bool try(struct prongi_turn *t, uint32_t as)
 {
-	pthread_condattr_t monotonic;
-	int r = pthread_condattr_init(&monotonic);
+	uint32_t free = 0;
 
-	if (r)
-		return -ENOMEM;
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	r = pthread_cond_init(&t->free, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	if (r)
-		return -ENOMEM;
-	if (pthread_mutex_init(&t->lock, NULL)) {
-		pthread_cond_destroy(&t->free);
-		return -ENOMEM;
+	/* acquire: pairs with prongi_turn_give(): what it protects is seen. */
+	return atomic_compare_exchange_strong_explicit(&t->word, &free, as, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+static int wait_for(struct prongi_turn *t, prong_time deadline)
+{
+	int r = 0;
+
+	/* acquire: pairs with prongi_turn_give(). */
+	while (atomic_exchange_explicit(&t->word, 2, memory_order_acquire) != 0) {
+		if (r)
+			return r;
+		r = prongi_sleep(&t->word, 2, deadline, false);
 	}
-	t->taken = false;
-	return 0;
-}
-
-void prongi_turn_fini(struct prongi_turn *t)
-{
-	pthread_mutex_destroy(&t->lock);
-	pthread_cond_destroy(&t->free);
-}
-
-/* Under the lock. */
-static int await(struct prongi_turn *t, prong_time deadline)
-{
-	const struct timespec at = { (time_t)(deadline.ns_ / 1000000000),
-				     (long)(deadline.ns_ % 1000000000) };
-
-	if (deadline.ns_ <= PRONG_NOW.ns_)
-		return PRONG_TIMEDOUT;
-	while (t->taken)
-		if (deadline.ns_ == PRONG_FOREVER.ns_)
-			pthread_cond_wait(&t->free, &t->lock);
-		else if (pthread_cond_timedwait(&t->free, &t->lock, &at) == ETIMEDOUT)
-			return t->taken ? PRONG_TIMEDOUT : 0;
 	return 0;
 }
 
 int prongi_turn_take(struct prongi_turn *t, prong_time deadline)
 {
-	int r;
+	if (try(t, 1))
+		return 0;
+	if (deadline.ns_ <= PRONG_NOW.ns_)
+		return PRONG_TIMEDOUT;
+	return wait_for(t, deadline);
+}
 
-	pthread_mutex_lock(&t->lock);
-	r = t->taken ? await(t, deadline) : 0;
-	if (r == 0)
-		t->taken = true;
-	pthread_mutex_unlock(&t->lock);
-	return r;
+void prongi_turn_insist(struct prongi_turn *t)
+{
+	while (prongi_turn_take(t, PRONG_FOREVER))
+		sched_yield();
 }
 
 void prongi_turn_give(struct prongi_turn *t)
 {
-	pthread_mutex_lock(&t->lock);
-	t->taken = false;
-	pthread_cond_signal(&t->free);
-	pthread_mutex_unlock(&t->lock);
+	/* release: pairs with whoever takes it next. */
+	if (atomic_exchange_explicit(&t->word, 0, memory_order_release) == 2)
+		prongi_os_wake(&t->word, 1, false);
 }
