@@ -394,18 +394,28 @@ static bool mine(const struct prongi_pool_place *at, const struct prong_pool *po
 	       get(&pool->kind_word) == PRONGI_POOL && pool->kind->start;
 }
 
+static void is_held_elsewhere(struct prong_pool *pool, struct prong_future *f, void *ctx)
+{
+	if (get(&f->holder) != prongi_process_ref(prongi_me))
+		is_held(pool, f, ctx);
+}
+
 /* The process ends: workers that are processes at once, and before it waits for its children. */
 static void end_pools(void)
 {
 	for (int i = 0; i < PRONGI_POOLS; i++) {
 		struct prongi_pool_place *at = &prongi_heap->pools[i];
 		struct prong_pool *pool = pool_at(get(&at->raw));
+		bool held = false;
 
 		if (!mine(at, pool) || !pool->kind->stops)
 			continue;
 		atomic_store_explicit(&pool->hurry, 1, memory_order_relaxed);
 		prongi_pool_raise(pool, PRONGI_POOL_TERMINATED);
 		(void)await_end(pool, sleep_through, PRONG_FOREVER);
+		prongi_each_task(pool, is_held_elsewhere, &held);
+		if (!held)
+			give_place(at);
 	}
 }
 
