@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 static const char usage[] =
-	"usage: prong-kill [--short | --points N | --all | --pairs] [--seed N] [--step] [--mutants]\n"
-	"                  [-v] [-j N] [OPERATION...]\n"
+	"usage: prong-kill [--short | --points N | --all | --pairs] [--seed N] [--step]\n"
+	"                  [--mutants] [-v] [-j N] [OPERATION...]\n"
 	"  OPERATION  a part of the name of a row, such as mutex/ or heap/free_at; all when there\n"
 	"             is none\n"
 	"  --short    a small sample, for every day\n"

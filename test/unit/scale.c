@@ -86,10 +86,18 @@ static int count_fds(pid_t pid)
 	return n;
 }
 
+/* They have descriptors for a moment while they work. */
+static bool nothing_to_do(void *unused)
+{
+	(void)unused;
+	return pid_state(server_pid(), NULL) == 'S' && pid_state(guard_pid(), NULL) == 'S';
+}
+
 static void take_costs(struct costs *c)
 {
 	pid_t server = server_pid(), guard = guard_pid();
 
+	CHECK(wait_until(nothing_to_do, NULL, 20000));
 	c->main = rss(getpid());
 	c->server = rss(server);
 	c->guard = rss(guard);
