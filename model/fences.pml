@@ -7,6 +7,9 @@
    sees the sleeper.
    TEST 3: name() and unname() against a writer (src/sync/rwlock.c): a reader and a writer are never
    in together, and a reader sees all or nothing of what a writer wrote.
+   TEST 4: prong_queue_join() and left_of() against a get, and against who leases and acknowledges
+   (src/flow/queue_life.c, queue_ring.c, queue_room.c): who joins sees that the message is done with,
+   or that it is just passing, or he is woken.
 
    WEAK 0: as x86: each thread's stores reach memory in their order, later than its loads that come
    after them; what reads and writes at once (CAS, exchange, or) waits until they have.
@@ -58,6 +61,15 @@ inline store(t, v, x)
 		age[AT(t, v)] = many[t];
 		many[t]++
 	}
+}
+
+/* The same with release: after all that came before. */
+inline store_release(t, v, x)
+{
+#if WEAK
+	many[t] == 0;
+#endif
+	store(t, v, x)
 }
 
 inline fence(t)
@@ -283,5 +295,72 @@ active proctype writer()
 #else
 	atomic { many[1] == 0 && ALONE(1, OWNER) -> memory[OWNER] = 0 } /* release */
 #endif
+}
+#endif
+
+#if TEST == 4 /* ---------------------------------------------------------------------------- */
+#ifndef ACK
+#define ACK 0
+#endif
+#define CELL   0	/* 1: the message has left the ring */
+#define HEADER 1	/* 0: QUEUED, 1: LEASED, 2: TAKEN */
+#define HAND   2	/* 1: GET, 2: past it */
+#define EVENT  3	/* bit 0: somebody may sleep */
+
+active proctype getter()
+{
+	byte was, event;
+
+	store_release(0, HAND, 1);
+	swap(0, HEADER, 1, was);
+	swap(0, CELL, 1, was);
+#if ACK
+	store_release(0, HAND, 2);
+#if MUTANT == 2
+	store_release(0, HEADER, 2);
+#else
+	swap(0, HEADER, 2, was);
+#endif
+#else
+#if MUTANT == 3
+	store_release(0, HAND, 2);
+	store_release(0, HEADER, 2);
+#else
+	store_release(0, HEADER, 2);
+	store_release(0, HAND, 2);
+#endif
+#endif
+	load(0, EVENT, event);
+	if
+	:: event -> woken = true
+	:: else
+	fi
+}
+
+active proctype joiner()
+{
+	byte was, cell, header, hand;
+
+	swap(1, EVENT, 1, was);
+	load(1, CELL, cell);
+	load(1, HEADER, header);
+	if
+	:: !cell -> slept = true
+	:: cell && header == 1 ->
+#if MUTANT != 1
+		load(1, HAND, hand);
+		load(1, HEADER, header);
+		slept = (hand != 1 && header == 1)
+#else
+		slept = true
+#endif
+	:: else
+	fi
+}
+
+active proctype rest()
+{
+end:	timeout;
+	assert(!slept || woken)
 }
 #endif

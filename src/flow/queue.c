@@ -239,9 +239,8 @@ static void keep(struct prong_queue *q, const struct prongi_caller *me, uint32_t
 {
 	struct prongi_message *m = prongi_message_at(q, ref);
 
-	/* seq_cst: pairs with prongi_queue_listen(), by the look at nj that follows. */
-	atomic_store_explicit(&m->header, prongi_header(0, me->who, 0, PRONGI_TAKEN),
-			      memory_order_seq_cst);
+	/* No fence before the look at nj that follows: see left_of(). */
+	prongi_header_store(m, prongi_header(0, me->who, 0, PRONGI_TAKEN));
 	prongi_then(); /* the journal is about what has been committed */
 	prongi_hand_store(me->seat, PRONGI_IDLE, ref, PRONGI_NONE);
 	prongi_scrub(q, ref);

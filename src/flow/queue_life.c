@@ -9,11 +9,15 @@
 #include "family/cancel.h"
 #include <errno.h>
 
-#define USUAL	   112
+#define USUAL      112
 #define USUAL_MOST ((size_t)1 << 20)
 #define CELLS_MOST ((uint64_t)1 << 24)
 #define GROWS_FROM 64 /* cells */
-#define SPARES	   4  /* for the first threads */
+#define SPARES     4  /* for the first threads */
+
+/* ns after which a join looks again, when it cannot count on being woken: at first, at most. */
+#define LOOK_AGAIN      20000
+#define LOOK_AGAIN_MOST 10000000
 
 static struct prong_queue *queue_at(uint64_t raw)
 {
@@ -161,8 +165,8 @@ static int check_opts(const prong_queue_opts *opts)
 		if (opts->reserved_[i])
 			return prongi_fail(-EINVAL, "queue_new: a reserved option is set");
 	if (opts && opts->capacity > CELLS_MOST)
-		return prongi_fail(-EINVAL, "queue_new: capacity %zu is above %llu",
-				   opts->capacity, (unsigned long long)CELLS_MOST);
+		return prongi_fail(-EINVAL, "queue_new: capacity %zu is above %llu", opts->capacity,
+				   (unsigned long long)CELLS_MOST);
 	if (opts && opts->usual_size > USUAL_MOST)
 		return prongi_fail(-EINVAL, "queue_new: usual_size %zu is above %zu",
 				   opts->usual_size, USUAL_MOST);
@@ -327,22 +331,15 @@ static uint64_t head_of(const struct prong_queue *q)
 	}
 }
 
-struct count {
-	uint64_t back, leased;
-};
-
-/* How many blocks are in hand, and how many came back. */
-static struct count count(struct prong_queue *q)
+/* How many blocks came back. */
+static uint64_t count_back(struct prong_queue *q)
 {
-	struct count n = { 0, 0 };
+	uint64_t n = 0;
 
 	for (uint32_t id = 0; id < PRONGI_CHUNKS; id++)
-		for (uint32_t i = 0; prongi_ref_valid(q, id << 24 | i); i++) {
-			uint64_t header = prongi_header_load(prongi_message_at(q, id << 24 | i));
-
-			n.back += prongi_header_state(header) == PRONGI_BACK;
-			n.leased += prongi_header_state(header) == PRONGI_LEASED;
-		}
+		for (uint32_t i = 0; prongi_ref_valid(q, id << 24 | i); i++)
+			n += prongi_header_state(prongi_header_load(
+				     prongi_message_at(q, id << 24 | i))) == PRONGI_BACK;
 	return n;
 }
 
@@ -361,7 +358,7 @@ size_t prong_queue_size(const prong_queue *q)
 	head = head_of(q);
 	tail = tail_of(q);
 	return (tail > head ? tail - head : 0) +
-	       (perhaps_back(q) ? count((struct prong_queue *)(uintptr_t)q).back : 0);
+	       (perhaps_back(q) ? count_back((struct prong_queue *)(uintptr_t)q) : 0);
 }
 
 bool prongi_queue_can_get(struct prong_queue *q)
@@ -380,33 +377,91 @@ bool prongi_queue_can_put(struct prong_queue *q)
 
 /* --- join ----------------------------------------------------------------------------------- */
 
-/* True when a seat's thread has something in hand: a quick look, which may miss some. */
-static bool somebody_holds(struct prong_queue *q)
+/* What is left of all that was put before the call.  PASSING: only messages that a get is just
+   copying. */
+enum left {
+	NOTHING_LEFT,
+	PASSING,
+	LEFT
+};
+
+/* Of the block, with that header.  A get has no fence between its last store and its look at who
+   joins, so it need not wake who began to wait meanwhile: its hand tells that it is under way.
+   Whoever has the message in hand for longer has one, see prongi_adopt(). */
+static enum left left_of(struct prong_queue *q, uint32_t ref, uint64_t header)
 {
-	struct prongi_seat *s;
+	uint64_t hand;
 
-	for (uint32_t i = 0; (s = prongi_seat_at(q, i)) != NULL; i++)
-		for (int k = 0; k < PRONGI_HOLDS; k++) {
-			uint32_t held = atomic_load_explicit(&s->held[k], memory_order_relaxed);
-
-			if (held && prongi_ref_valid(q, held - 1) &&
-			    prongi_header_is(prongi_header_load(prongi_message_at(q, held - 1)),
-					     PRONGI_LEASED, i))
-				return true;
-		}
-	return false;
+	if (prongi_header_state(header) == PRONGI_BACK)
+		return LEFT;
+	if (prongi_header_state(header) != PRONGI_LEASED)
+		return NOTHING_LEFT;
+	/* acquire: pairs with prongi_hand_store(): if it is past the get, so is the header. */
+	hand = atomic_load_explicit(&prongi_seat_at(q, prongi_header_who(header))->hand,
+				    memory_order_acquire);
+	if (prongi_hand_op(hand) == PRONGI_GET && prongi_hand_other(hand) == ref)
+		return PASSING;
+	return prongi_header_load(prongi_message_at(q, ref)) == header ? LEFT : PASSING;
 }
 
-/* True when all that was put before the call is done with.  A message in hand stays in its block
-   until then, be it given back and leased again; so to look once at each block is enough. */
-static bool all_done(struct prong_queue *q)
+static enum left most(enum left a, enum left b)
 {
-	struct count n;
+	return a > b ? a : b;
+}
 
-	if (head_of(q) != tail_of(q) || somebody_holds(q))
-		return false;
-	n = count(q);
-	return n.back + n.leased == 0;
+/* What the seats' threads have in hand: a quick look, which may miss some. */
+static enum left held_in_seats(struct prong_queue *q)
+{
+	enum left left = NOTHING_LEFT;
+	struct prongi_seat *s;
+
+	for (uint32_t i = 0; left != LEFT && (s = prongi_seat_at(q, i)) != NULL; i++)
+		for (int k = 0; k < PRONGI_HOLDS; k++) {
+			uint32_t held = atomic_load_explicit(&s->held[k], memory_order_relaxed);
+			uint64_t header;
+
+			if (!held || !prongi_ref_valid(q, held - 1))
+				continue;
+			header = prongi_header_load(prongi_message_at(q, held - 1));
+			if (prongi_header_is(header, PRONGI_LEASED, i))
+				left = most(left, left_of(q, held - 1, header));
+		}
+	return left;
+}
+
+/* A message in hand stays in its block until it is done with, be it given back and leased again; so
+   to look once at each block is enough. */
+static enum left look_for_left(struct prong_queue *q)
+{
+	enum left left;
+
+	if (head_of(q) != tail_of(q))
+		return LEFT;
+	left = held_in_seats(q);
+	if (left != NOTHING_LEFT)
+		return left;
+	for (uint32_t id = 0; id < PRONGI_CHUNKS && left != LEFT; id++)
+		for (uint32_t i = 0; prongi_ref_valid(q, id << 24 | i); i++) {
+			uint32_t ref = id << 24 | i;
+
+			left = most(left,
+				    left_of(q, ref, prongi_header_load(prongi_message_at(q, ref))));
+		}
+	return left;
+}
+
+/* Wait until the word changes.  For what is only passing no longer than ns: it may not tell. */
+static int wait_for_rest(_Atomic uint32_t *word, uint32_t v, enum left left, int64_t ns,
+			 prong_time deadline)
+{
+	prong_time soon = prong_clock();
+	int r;
+
+	soon.ns_ += ns;
+	if (left == LEFT || deadline.ns_ <= soon.ns_)
+		return prongi_sleep(word, v, deadline, true);
+	r = prongi_sleep(word, v, soon, true);
+	return r == PRONG_TIMEDOUT ? 0 : r;
 }
 
 int prong_queue_join(prong_queue *q, prong_time deadline)
@@ -417,11 +472,13 @@ int prong_queue_join(prong_queue *q, prong_time deadline)
 	if (r)
 		return r;
 	atomic_store_explicit(&me.seat->asleep, 1, memory_order_relaxed);
-	while (!all_done(q) && r == 0) {
+	for (int64_t ns = LOOK_AGAIN; r == 0 && look_for_left(q) != NOTHING_LEFT;
+	     ns = ns < LOOK_AGAIN_MOST ? ns * 2 : ns) {
 		uint32_t v = prongi_queue_listen(&q->nj);
+		enum left left = look_for_left(q);
 
-		if (!all_done(q))
-			r = prongi_sleep(&q->nj, v, deadline, true);
+		if (left != NOTHING_LEFT)
+			r = wait_for_rest(&q->nj, v, left, ns, deadline);
 	}
 	atomic_store_explicit(&me.seat->asleep, 0, memory_order_relaxed);
 	return r ? prongi_gave_up(r, "queue_join", "messages are left") : 0;
