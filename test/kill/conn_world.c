@@ -5,6 +5,7 @@
    owns its end; in those called "-thread" another process does, so that the late one goes on where
    the dead one was. */
 #include "conn_world.h"
+#include "engine.h"
 #include "heap_walk.h"
 #include <prong/family.h>
 #include <string.h>
@@ -61,9 +62,17 @@ static void process_ends(int actor)
 		prongi_process_wake(conn_process(actor));
 }
 
+bool conn_peer_died(int other)
+{
+	return atomic_load(&kill_control->dead) >> other & 1;
+}
+
 void conn_repair(void)
 {
 	process_ends(0);
+	for (int i = 0; i < KILL_OTHERS; i++)
+		if (conn_peer_died(i))
+			process_ends(i + 1);
 	world_repair();
 }
 
@@ -174,8 +183,12 @@ unsigned conn_check(void)
 
 unsigned conn_check_received(void)
 {
-	return conn_check() | kill_check_count(atomic_load(&kill_control->note[RECEIVED]) -
-					  atomic_load(&kill_control->note[FIRST]));
+	unsigned bad = kill_check_count(atomic_load(&kill_control->note[RECEIVED]) -
+					atomic_load(&kill_control->note[FIRST]));
+
+	if (conn_peer_died(KILL_PEER))
+		bad &= ~(unsigned)KILL_LOST; /* what it had just received has gone with it */
+	return conn_check() | bad;
 }
 
 unsigned conn_end_b(void)

@@ -15,6 +15,9 @@ enum { RECEIVED, BAD, FIRST };
 void conn_open(void);
 void conn_repair(void);
 
+/* True when this other was killed. */
+bool conn_peer_died(int other);
+
 /* Its ends, and the process that an actor is. */
 prong_conn *conn_a(void);
 prong_conn *conn_b(void);

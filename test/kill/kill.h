@@ -50,7 +50,8 @@ struct kill_scenario {
 	unsigned (*late)(void);
 	/* All is over: what is wrong?  In a process of its own. */
 	unsigned (*check)(void);
-	bool rare; /* much like others: not in a short run */
+	bool rare;  /* much like others: not in a short run */
+	bool alone; /* what it expects is not so when others come while it is stopped */
 	/* What another does at the same time, for the pair matrix; then the row takes part in it.
 	   It may be killed as well, so what it counts it counts as the victim does. */
 	unsigned (*peer)(void);
@@ -151,7 +152,8 @@ void image_restore_changed(const struct image *image, const struct change *chang
 /* --- the rooms ---------------------------------------------------------------------------- */
 
 extern const struct kill_room room_naive, room_glibc, room_robust, room_lock, room_mutex, room_slot,
-	room_heap, room_cache, room_process, room_member, room_sem, room_event, room_cond,
+	room_heap, room_cache, room_process, room_member, room_sem, room_borrowed, room_event,
+	room_cond,
 	room_barrier, room_rwlock, room_once, room_queue, room_queue_life, room_conn, room_conn_fd;
 
 #endif

@@ -126,6 +126,82 @@ static void come_not_now(void)
 		note_bad(KILL_TORN);
 }
 
+static void for_one(void)
+{
+	world->barrier = (prong_barrier)PRONG_BARRIER(1);
+}
+
+/* Round after round. */
+static unsigned comes_alone(void)
+{
+	for (int i = 0; i < 3; i++) {
+		uint32_t index = 3;
+		int r = prong_barrier_wait(&world->barrier, &index, act, NULL, PRONG_FOREVER);
+
+		if (r != PRONG_BROKEN && (r || index))
+			return KILL_TORN;
+	}
+	return 0;
+}
+
+static void come_alone(void)
+{
+	note_bad(comes_alone());
+}
+
+static unsigned comes_and_resets(void)
+{
+	unsigned bad = comes_alone();
+
+	return bad | (prong_barrier_reset(&world->barrier) ? KILL_TORN : 0);
+}
+
+static unsigned late_alone(void)
+{
+	if (prong_barrier_reset(&world->barrier))
+		return KILL_TORN;
+	atomic_store(&kill_control->note[ACTED], 0);
+	return comes_alone() | (atomic_load(&kill_control->note[ACTED]) == 3 ? 0 : KILL_LOST);
+}
+
+static unsigned check_alone(void)
+{
+	return world_check() | (unsigned)atomic_load(&kill_control->note[NOTE_BAD]);
+}
+
+static int fails(void *arg)
+{
+	(void)arg;
+	return 5;
+}
+
+static void come_and_fail(void)
+{
+	kill_gate(0);
+	if (prong_barrier_wait(&world->barrier, NULL, fails, NULL, PRONG_FOREVER) != 5)
+		note_bad(KILL_TORN);
+}
+
+static prong_time soon;
+
+static void set_soon(void)
+{
+	prongi_spins = false; /* so that it soon sleeps, stepped or not */
+	soon = prong_in_ms(15);
+}
+
+static void come_too_late(void)
+{
+	if (prong_barrier_wait(&world->barrier, NULL, NULL, NULL, soon) != PRONG_TIMEDOUT)
+		note_bad(KILL_TORN);
+}
+
+static void two_are_there(struct kill_trial *t)
+{
+	for (int i = 0; i < 3; i++)
+		kill_place(t, i);
+}
+
 static void all_come(struct kill_trial *t, int nth)
 {
 	if (nth)
@@ -154,10 +230,17 @@ static const struct kill_scenario scenarios[] = {
 	  .other = { guest, guest, watch }, .late = late, .check = check },
 	{ .name = "reset-two-asleep", .setup = for_three, .victim = reset_it, .asleep = all_come,
 	  .other = { guest, guest, watch }, .late = late, .check = check },
+	{ .name = "wait-alone", .setup = for_one, .victim = come_alone, .late = late_alone,
+	  .peer = comes_and_resets, .check = check_alone },
+	{ .rare = true, .name = "wait-last-fails", .setup = for_three, .victim = come_and_fail,
+	  .asleep = all_come, .other = { guest, guest, watch }, .late = late, .check = check },
+	{ .rare = true, .name = "wait-timed-out", .setup = for_four, .before = two_are_there,
+	  .prepare = set_soon, .victim = come_too_late, .other = { guest, guest, watch },
+	  .late = late, .check = check },
 	{ .name = NULL }
 };
 
 const struct kill_room room_barrier = {
 	.name = "barrier", .open = world_open, .become = world_become, .repair = world_repair,
-	.scenarios = scenarios, .files = "barrier.c prong_barrier_",
+	.stopped = world_stopped, .scenarios = scenarios, .files = "barrier.c prong_barrier_",
 };

@@ -145,6 +145,30 @@ static void wait_too_late(void)
 		note_bad(KILL_TORN);
 }
 
+static void nobody_wants(void)
+{
+	wanted(0);
+}
+
+/* Its own beginning of a wait, and a call that nobody hears. */
+static unsigned waits_and_calls(void)
+{
+	int r = recover(prong_mutex_lock(&world->mutex, PRONG_FOREVER));
+
+	if (r == 0)
+		r = recover(prong_cond_wait(&world->cond, &world->mutex, PRONG_NOW));
+	if (r != 0 && r != PRONG_TIMEDOUT)
+		return KILL_TORN;
+	if (prong_cond_signal(&world->cond) || prong_cond_broadcast(&world->cond))
+		return KILL_TORN;
+	return prong_mutex_unlock(&world->mutex) ? KILL_TORN : 0;
+}
+
+static void wait_and_call(void)
+{
+	note_bad(waits_and_calls());
+}
+
 static void all_come(struct kill_trial *t)
 {
 	for (int i = 0; i < 3; i++)
@@ -178,15 +202,17 @@ static const struct kill_scenario scenarios[] = {
 	  .asleep = two_come, .other = { taker, taker, watch_two }, .check = check },
 	{ .name = "broadcast-two-asleep", .setup = two_want, .victim = broadcast_gated,
 	  .asleep = two_come, .other = { taker, taker, watch_two }, .check = check },
-	{ .name = "wait-asleep-first-of-two", .setup = one_wants, .before = giver_comes,
+	{ .alone = true, .name = "wait-asleep-first-of-two", .setup = one_wants, .before = giver_comes,
 	  .victim = wait_for_ticket, .asleep = second_comes,
 	  .other = { giver, taker, watch_one }, .check = check },
 	{ .name = "wait-timed-out", .setup = two_want, .before = all_come, .prepare = set_soon,
 	  .victim = wait_too_late, .other = { taker, taker, watch_two }, .check = check },
+	{ .name = "wait-and-call", .setup = nobody_wants, .victim = wait_and_call,
+	  .late = waits_and_calls, .peer = waits_and_calls, .check = check },
 	{ .name = NULL }
 };
 
 const struct kill_room room_cond = {
 	.name = "cond", .open = world_open, .become = world_become, .repair = world_repair,
-	.scenarios = scenarios, .files = "cond.c prong_cond_",
+	.stopped = world_stopped, .scenarios = scenarios, .files = "cond.c prong_cond_",
 };

@@ -1,6 +1,7 @@
 /* Pipes: sending, receiving, giving away, closing, making; with others asleep, lines full and
    empty, small and large messages. */
 #include "conn_world.h"
+#include "engine.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -191,6 +192,8 @@ static unsigned goes_on_receiving(void)
 		next = number + 1;
 		left++;
 	}
+	if (left && conn_peer_died(KILL_PEER))
+		atomic_store(&kill_control->note[FIRST], next); /* it may have sent one or not */
 	if (left && next != atomic_load(&kill_control->note[FIRST]))
 		bad |= kill_because(KILL_LOST, "the last one is missing");
 	/* Those that the victim has. */
@@ -199,6 +202,25 @@ static unsigned goes_on_receiving(void)
 	prong_free_at(&world->root[2]);
 	prong_conn_free(conn_a());
 	return bad | conn_end_b();
+}
+
+/* --- the peers ----------------------------------------------------------------------------- */
+
+static unsigned receives_what_there_is(void)
+{
+	uint64_t number;
+
+	if (conn_recv(conn_b(), &number, PRONG_NOW) == 0)
+		atomic_fetch_add(&kill_control->note[RECEIVED], 1);
+	return 0;
+}
+
+static unsigned sends_the_fourth(void)
+{
+	if (conn_send(conn_b(), 3, SMALL, PRONG_NOW))
+		return kill_because(KILL_TORN, "send: %s", prong_error_detail());
+	atomic_fetch_add(&kill_control->note[FIRST], 1);
+	return 0;
 }
 
 /* --- closing and giving -------------------------------------------------------------------- */
@@ -263,13 +285,13 @@ static const struct kill_scenario scenarios[] = {
 	  .victim = send_small, .other = { receives_one, sends_unless_sent },
 	  .late = ends_both, .check = conn_check_received },
 	{ .name = "send-thread", .setup = conn_make_for_thread, .victim = send_small,
-	  .late = goes_on_sending, .check = conn_check_received },
+	  .late = goes_on_sending, .peer = receives_what_there_is, .check = conn_check_received },
 	{ .name = "send-large-thread", .setup = conn_make_for_thread, .victim = send_large,
-	  .late = goes_on_sending, .check = conn_check_received },
+	  .late = goes_on_sending, .peer = receives_what_there_is, .check = conn_check_received },
 	{ .name = "recv-thread", .setup = three_small, .victim = recv_one,
-	  .late = goes_on_receiving, .check = conn_check_received },
+	  .late = goes_on_receiving, .peer = sends_the_fourth, .check = conn_check_received },
 	{ .name = "recv-large-thread", .setup = three_large, .victim = recv_one,
-	  .late = goes_on_receiving, .check = conn_check_received },
+	  .late = goes_on_receiving, .peer = sends_the_fourth, .check = conn_check_received },
 	{ .name = "recv-empty-thread", .setup = conn_make_for_thread, .victim = recv_one,
 	  .asleep = other_comes, .other = { sends_three }, .late = goes_on_receiving,
 	  .check = conn_check_received },
@@ -293,7 +315,7 @@ static const struct kill_scenario scenarios[] = {
 
 const struct kill_room room_conn = {
 	.name = "conn", .open = conn_open, .become = world_become, .repair = conn_repair,
-	.scenarios = scenarios,
+	.stopped = world_stopped, .scenarios = scenarios,
 	.files = "pipe.c pipe_send.c pipe_recv.c pipe_lane.c prong_conn_send prong_conn_recv "
 		 "prong_conn_give prong_conn_free prong_pipe prongi_lane_ prongi_conn_",
 };

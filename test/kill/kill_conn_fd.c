@@ -195,6 +195,6 @@ static const struct kill_scenario scenarios[] = {
 
 const struct kill_room room_conn_fd = {
 	.name = "conn", .open = conn_open, .become = world_become, .repair = conn_repair,
-	.scenarios = scenarios,
+	.stopped = world_stopped, .scenarios = scenarios,
 	.files = "pipe_fd.c wait.c prong_wait prongi_source_ prongi_event_arm",
 };

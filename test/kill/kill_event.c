@@ -79,6 +79,36 @@ static void wait_for_it(void)
 		note_bad(KILL_STUCK);
 }
 
+static void set_alone(void)
+{
+	if (prong_event_set(&world->event) || prong_event_set(&world->event))
+		note_bad(KILL_TORN);
+}
+
+static unsigned peer(void)
+{
+	prong_event_set(&world->event);
+	prong_event_clear(&world->event);
+	if (prong_event_wait(&world->event, PRONG_NOW) > PRONG_TIMEDOUT)
+		return KILL_TORN;
+	return 0;
+}
+
+static prong_time soon;
+
+static void set_soon(void)
+{
+	prongi_spins = false; /* so that it soon sleeps, stepped or not */
+	soon = prong_in_ms(15);
+}
+
+static void wait_too_late(void)
+{
+	if (prong_event_wait(&world->event, PRONG_NOW) != PRONG_TIMEDOUT ||
+	    prong_event_wait(&world->event, soon) != PRONG_TIMEDOUT)
+		note_bad(KILL_TORN);
+}
+
 static void all_come(struct kill_trial *t)
 {
 	for (int i = 0; i < 3; i++)
@@ -107,10 +137,14 @@ static const struct kill_scenario scenarios[] = {
 	{ .name = "wait-asleep", .before = all_come, .victim = wait_for_it,
 	  .asleep = setter_sets, .other = { setter, waiter, watch_one }, .late = late,
 	  .check = check },
+	{ .name = "set", .victim = set_alone, .late = late, .peer = peer, .check = check },
+	{ .rare = true, .name = "wait-timed-out", .before = all_come, .prepare = set_soon,
+	  .victim = wait_too_late, .other = { waiter, waiter, watch_two }, .late = late,
+	  .check = check },
 	{ .name = NULL }
 };
 
 const struct kill_room room_event = {
 	.name = "event", .open = world_open, .become = world_become, .repair = world_repair,
-	.scenarios = scenarios, .files = "event.c prong_event_",
+	.stopped = world_stopped, .scenarios = scenarios, .files = "event.c prong_event_",
 };

@@ -54,8 +54,11 @@ static unsigned check(void)
 {
 	uint64_t begun = atomic_load(&kill_control->note[BEGUN]);
 
+	uint64_t dead = (uint64_t)__builtin_popcountll(atomic_load(&kill_control->dead));
+
 	return world_check() | (unsigned)atomic_load(&kill_control->note[NOTE_BAD]) |
-	       (prong_once_done(&world->once) ? 0 : KILL_LOST) | (begun > 2 ? KILL_TWICE : 0);
+	       (prong_once_done(&world->once) ? 0 : KILL_LOST) |
+	       (begun > 2 + dead ? KILL_TWICE : 0);
 }
 
 static void first(void)
@@ -66,6 +69,31 @@ static void first(void)
 static void first_gated(void)
 {
 	note_bad(run(make_gated, PRONG_FOREVER));
+}
+
+static unsigned peer(void)
+{
+	return run(make, PRONG_FOREVER);
+}
+
+static int fails_gated(void *arg)
+{
+	(void)arg;
+	kill_gate(0);
+	return 5;
+}
+
+/* It has not happened: the next runs it. */
+static void first_fails(void)
+{
+	if (prong_once_run(&world->once, fails_gated, NULL, PRONG_FOREVER) != 5)
+		note_bad(KILL_TORN);
+}
+
+static void run_not_now(void)
+{
+	if (prong_once_run(&world->once, make, NULL, PRONG_NOW) != PRONG_TIMEDOUT)
+		note_bad(KILL_TORN);
 }
 
 static void two_come(struct kill_trial *t, int nth)
@@ -82,6 +110,12 @@ static void maker_is_at_it(struct kill_trial *t)
 	kill_place(t, 0);
 }
 
+static void two_are_at_it(struct kill_trial *t)
+{
+	kill_place(t, 0);
+	kill_place(t, 1);
+}
+
 static void second_comes(struct kill_trial *t, int nth)
 {
 	if (nth)
@@ -91,7 +125,12 @@ static void second_comes(struct kill_trial *t, int nth)
 }
 
 static const struct kill_scenario scenarios[] = {
-	{ .name = "run", .victim = first, .other = { other }, .late = other, .check = check },
+	{ .name = "run", .victim = first, .other = { other }, .late = other, .peer = peer,
+	  .check = check },
+	{ .name = "run-fails-two-asleep", .victim = first_fails, .asleep = two_come,
+	  .other = { other, other }, .late = other, .check = check },
+	{ .rare = true, .name = "run-not-now", .before = two_are_at_it, .victim = run_not_now,
+	  .other = { maker, other }, .late = other, .check = check },
 	{ .name = "run-two-asleep", .victim = first_gated, .asleep = two_come,
 	  .other = { other, other }, .late = other, .check = check },
 	{ .name = "run-asleep-first-of-two", .before = maker_is_at_it, .victim = first,
@@ -101,5 +140,5 @@ static const struct kill_scenario scenarios[] = {
 
 const struct kill_room room_once = {
 	.name = "once", .open = world_open, .become = world_become, .repair = world_repair,
-	.scenarios = scenarios, .files = "once.c prong_once_",
+	.stopped = world_stopped, .scenarios = scenarios, .files = "once.c prong_once_",
 };

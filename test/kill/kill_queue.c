@@ -60,6 +60,23 @@ static void first_comes(struct kill_trial *t, int nth)
 		kill_place(t, 0);
 }
 
+/* --- the peers ------------------------------------------------------------------------------ */
+
+static unsigned puts_one(void)
+{
+	return queue_put_in_time(OTHERS + 2);
+}
+
+static unsigned gets_one(void)
+{
+	return queue_get_one(PRONG_NOW, NULL);
+}
+
+static unsigned gets_and_puts(void)
+{
+	return gets_one() | puts_one();
+}
+
 /* --- put ------------------------------------------------------------------------------------ */
 
 static void put_value(size_t size, prong_time deadline)
@@ -429,10 +446,12 @@ static void died_left(struct kill_trial *t)
 
 static const struct kill_scenario scenarios[] = {
 	{ .name = "put-empty", .setup = empty, .victim = put_small, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_put },
+	  .other = { turn1 }, .late = late, .peer = gets_one, .check = queue_check_put },
+	{ .name = "put-beside-a-put", .setup = one, .victim = put_small, .died = queue_died,
+	  .other = { turn1 }, .late = late, .peer = puts_one, .check = queue_check_put },
 	{ .rare = true, .name = "put-first-of-a-thread",
 	  .setup = fresh, .victim = put_small, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_put },
+	  .other = { turn1 }, .late = late, .peer = gets_and_puts, .check = queue_check_put },
 	{ .rare = true, .name = "put-last-place",
 	  .setup = nearly_full, .victim = put_small, .died = queue_died,
 	  .other = { turn1, turn2 }, .late = late, .check = queue_check_put },
@@ -455,6 +474,9 @@ static const struct kill_scenario scenarios[] = {
 	{ .rare = true, .name = "put-by-reference",
 	  .setup = one, .victim = put_large, .died = queue_died,
 	  .other = { turn1 }, .late = late, .check = queue_check_put },
+	{ .rare = true, .name = "put-grows-beside-a-put",
+	  .setup = growing_full, .victim = put_small, .died = queue_died,
+	  .other = { turn1 }, .late = late, .peer = puts_one, .check = queue_check_put },
 	{ .name = "put-grows", .setup = growing_full, .victim = put_small, .died = queue_died,
 	  .other = { turn1, turn2 }, .late = late, .check = queue_check_put },
 	{ .name = "put-helps", .setup = half_taken_full, .victim = put_small, .died = queue_died,
@@ -472,12 +494,15 @@ static const struct kill_scenario scenarios[] = {
 
 	{ .name = "get-one", .setup = one, .victim = get_value, .died = queue_died,
 	  .other = { turn1 }, .late = late, .check = queue_check_get },
+	{ .name = "get-beside-a-get", .setup = nearly_full, .victim = get_value,
+	  .died = queue_died, .other = { turn1 }, .late = late, .peer = gets_one,
+	  .check = queue_check_get },
 	{ .rare = true, .name = "get-first-of-a-thread",
 	  .setup = fresh, .victim = get_value, .died = queue_died,
 	  .other = { turn1 }, .late = late, .check = queue_check_get },
 	{ .rare = true, .name = "get-full",
 	  .setup = full, .victim = get_value, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_get },
+	  .other = { turn1 }, .late = late, .peer = gets_and_puts, .check = queue_check_get },
 	{ .name = "get-empty-asleep", .setup = empty, .victim = get_value, .died = queue_died,
 	  .asleep = first_comes, .other = { only_puts }, .late = late,
 	  .check = queue_check_get },
@@ -499,22 +524,23 @@ static const struct kill_scenario scenarios[] = {
 	  .died = queue_died, .other = { turn1 }, .late = late, .check = queue_check_get },
 	{ .name = "get-helps", .setup = half_taken_two, .victim = get_value, .died = queue_died,
 	  .other = { goes_on }, .late = late, .check = queue_check_get },
-	{ .name = "lease-ack", .setup = one, .victim = lease_and_ack, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_get },
+	{ .name = "lease-ack", .setup = nearly_full, .victim = lease_and_ack,
+	  .died = queue_died, .other = { turn1 }, .late = late, .peer = gets_one,
+	  .check = queue_check_get },
 	{ .rare = true, .name = "lease-ack-by-reference",
 	  .setup = large_one, .victim = lease_and_ack,
 	  .died = queue_died, .other = { turn1 }, .late = late, .check = queue_check_get },
 	{ .rare = true, .name = "lease-ack-what-came-back",
 	  .setup = come_back, .victim = lease_and_ack,
 	  .died = queue_died, .other = { turn1 }, .late = late, .check = queue_check_get },
-	{ .name = "lease-abandon", .setup = one, .victim = lease_and_abandon, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_all },
+	{ .name = "lease-abandon", .setup = nearly_full, .victim = lease_and_abandon, .died = queue_died,
+	  .other = { turn1 }, .late = late, .peer = gets_one, .check = queue_check_all },
 	{ .name = "lease-two", .setup = nearly_full, .victim = lease_two, .died = queue_died,
 	  .other = { turn1 }, .late = late, .check = queue_check_get },
 
 	{ .rare = true, .name = "close",
 	  .setup = one, .victim = close_it, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_all },
+	  .other = { turn1 }, .late = late, .peer = gets_and_puts, .check = queue_check_all },
 	{ .name = "close-wakes-a-sleeper", .setup = empty, .before = first_sleeps,
 	  .victim = close_it, .died = died_unclosed, .other = { sleeps_for_close }, .late = late,
 	  .check = queue_check_all },
@@ -526,7 +552,7 @@ static const struct kill_scenario scenarios[] = {
 
 const struct kill_room room_queue = {
 	.name = "queue", .open = world_open, .become = world_become, .repair = world_repair,
-	.scenarios = scenarios,
+	.stopped = world_stopped, .scenarios = scenarios,
 	.files = "queue.c queue_ring.c queue_room.c queue_seat.c queue_repair.c queue_life.c "
 		 "prong_queue_ prongi_ring_ prongi_queue prongi_seat prongi_settle prongi_help",
 };

@@ -402,7 +402,7 @@ static const struct kill_scenario scenarios[] = {
 	{ .name = "free-grown", .setup = grown, .victim = free_it, .check = check_freed },
 	{ .rare = true, .name = "free-in-dead-hands", .setup = in_dead_hands, .victim = free_it,
 	  .check = check_freed },
-	{ .name = "free-in-use", .setup = empty, .before = first_sleeps, .victim = free_in_use,
+	{ .alone = true, .name = "free-in-use", .setup = empty, .before = first_sleeps, .victim = free_in_use,
 	  .died = queue_died_feed, .other = { sleeping_getter }, .late = late_turn,
 	  .check = queue_check_all },
 	{ .name = "join-asleep", .setup = one, .before = taker_waits, .victim = join_it,
@@ -427,6 +427,6 @@ static const struct kill_scenario scenarios[] = {
 
 const struct kill_room room_queue_life = {
 	.name = "queue", .open = world_open, .become = world_become, .repair = life_repair,
-	.scenarios = scenarios,
+	.stopped = world_stopped, .scenarios = scenarios,
 	.files = "queue_life.c writers.c prongi_writes_ prongi_ends prongi_queue_writers",
 };

@@ -129,6 +129,39 @@ static void write_too_late(void)
 		note_bad(KILL_TORN);
 }
 
+static unsigned reads(void)
+{
+	return read_at(PRONG_FOREVER, -1);
+}
+
+static unsigned writes(void)
+{
+	return write_at(PRONG_FOREVER, -1);
+}
+
+/* Other 2 died writing and is repaired; nobody waited, so the lock is still in its name. */
+static void writer_died_before(void)
+{
+	world_become(3);
+	if (prong_rwlock_write(&world->rwlock, PRONG_NOW))
+		note_bad(KILL_TORN);
+	atomic_fetch_sub(&world->a, 1); /* half done */
+	prongi_repair(world_slot(3));
+	world_become(-1);
+}
+
+/* Misuse, which changes nothing. */
+static void misuse(void)
+{
+	prong_rwlock *l = &world->rwlock;
+
+	if (!prong_rwlock_unlock(l) || !prong_rwlock_consistent(l) ||
+	    prong_rwlock_read(l, PRONG_NOW) || prong_rwlock_write(l, PRONG_NOW) != PRONG_DEADLOCK ||
+	    prong_rwlock_unlock(l) || prong_rwlock_write(l, PRONG_NOW) ||
+	    prong_rwlock_read(l, PRONG_NOW) != PRONG_DEADLOCK || prong_rwlock_unlock(l))
+		note_bad(KILL_TORN);
+}
+
 static void first_has_it(struct kill_trial *t)
 {
 	kill_place(t, 0);
@@ -166,8 +199,17 @@ static void second_waits(struct kill_trial *t, int nth)
 
 static const struct kill_scenario scenarios[] = {
 	{ .name = "read", .victim = read_alone, .other = { writer }, .late = reader,
-	  .check = check },
+	  .peer = writes, .check = check },
 	{ .name = "write", .victim = write_alone, .other = { reader }, .late = writer,
+	  .peer = reads, .check = check },
+	{ .rare = true, .name = "write-beside-a-write", .victim = write_alone,
+	  .other = { reader }, .late = writer, .peer = writes, .check = check },
+	{ .name = "owner-dead-consistent", .setup = writer_died_before, .victim = write_alone,
+	  .other = { writer }, .late = reader, .peer = writes, .check = check },
+	{ .rare = true, .name = "owner-dead-read", .setup = writer_died_before,
+	  .victim = read_alone, .other = { writer }, .late = reader, .peer = writes,
+	  .check = check },
+	{ .rare = true, .alone = true, .name = "misuse", .victim = misuse, .other = { writer }, .late = writer,
 	  .check = check },
 	{ .name = "read-two-asleep", .victim = read_gated, .asleep = two_come,
 	  .other = { writer, reader }, .late = writer, .check = check },
@@ -182,7 +224,7 @@ static const struct kill_scenario scenarios[] = {
 	  .asleep = second_comes, .other = { reader_stays, reader }, .late = writer,
 	  .check = check },
 	{ .name = "write-asleep-for-writer", .before = first_has_it, .victim = write_alone,
-	  .asleep = second_comes, .other = { writer_stays, writer }, .late = reader,
+	  .asleep = second_comes, .other = { writer_stays, writer }, .late = writer,
 	  .check = check },
 	{ .name = "write-not-now", .before = two_have_it, .victim = write_not_now,
 	  .other = { reader_stays, reader_stays, writer }, .late = writer, .check = check },
@@ -194,5 +236,5 @@ static const struct kill_scenario scenarios[] = {
 
 const struct kill_room room_rwlock = {
 	.name = "rwlock", .open = world_open, .become = world_become, .repair = world_repair,
-	.scenarios = scenarios, .files = "rwlock.c prong_rwlock_",
+	.stopped = world_stopped, .scenarios = scenarios, .files = "rwlock.c prong_rwlock_",
 };

@@ -1,6 +1,7 @@
 /* The semaphore: nobody sleeps beside a token, and none is made or lost but in the hands of the
    dead. */
 #include "referee.h"
+#include <errno.h>
 #include <prong/sem.h>
 
 enum { TAKES_BEGUN = NOTE_FREE, TAKEN, PUTS_BEGUN, PUT };
@@ -102,7 +103,17 @@ static unsigned check_one(void)
 	return check_from(1);
 }
 
+static unsigned check_two(void)
+{
+	return check_from(2);
+}
+
 /* --- scenarios ------------------------------------------------------------------------------- */
+
+static void two_tokens(void)
+{
+	world->sem = (prong_sem)PRONG_SEM_BOUNDED(2);
+}
 
 static void one_token(void)
 {
@@ -118,6 +129,57 @@ static void take_and_put(void)
 {
 	take(PRONG_FOREVER);
 	put();
+}
+
+static unsigned peer(void)
+{
+	take_and_put();
+	return 0;
+}
+
+/* The peer of one that puts: a token that it has taken is its own. */
+static unsigned takes_what_there_is(void)
+{
+	count(TAKES_BEGUN);
+	if (prong_sem_wait(&world->sem, PRONG_NOW) == 0)
+		count(TAKEN);
+	else
+		atomic_fetch_sub(&kill_control->note[TAKES_BEGUN], 1);
+	return 0;
+}
+
+static void put_two(void)
+{
+	kill_gate(0);
+	atomic_fetch_add(&kill_control->note[PUTS_BEGUN], 2);
+	if (prong_sem_post(&world->sem, 2))
+		note_bad(KILL_TORN);
+	atomic_fetch_add(&kill_control->note[PUT], 2);
+}
+
+/* None, and more than it holds. */
+static void put_badly(void)
+{
+	if (prong_sem_post(&world->sem, 0) || prong_sem_post(&world->sem, 2) != -EOVERFLOW ||
+	    prong_sem_value(&world->sem) != 1)
+		note_bad(KILL_TORN);
+}
+
+/* As a thread that has used nothing of prong so far: it borrows a slot. */
+static void put_without_a_slot(void)
+{
+	struct prongi_self self = prongi_self;
+
+	kill_gate(0);
+	prongi_self = (struct prongi_self){ NULL, 0, 0 };
+	put();
+	prongi_self = self;
+}
+
+static void repair_process(void)
+{
+	world_repair();
+	prongi_repair_process(1); /* what it has borrowed too */
 }
 
 static void put_gated(void)
@@ -176,6 +238,15 @@ static void second_comes(struct kill_trial *t, int nth)
 
 static const struct kill_scenario scenarios[] = {
 	{ .name = "wait-post", .setup = one_token, .victim = take_and_put, .check = check_one },
+	{ .name = "wait-post-beside", .setup = two_tokens, .victim = take_and_put, .peer = peer,
+	  .check = check_two },
+	{ .name = "post", .setup = no_tokens, .victim = put, .peer = takes_what_there_is,
+	  .late = late, .check = check_none },
+	{ .rare = true, .name = "post-refused", .setup = one_token, .victim = put_badly,
+	  .check = check_one },
+	{ .name = "post-both-two-asleep", .setup = no_tokens, .victim = put_two,
+	  .asleep = two_come, .other = { pass, pass, watch_two }, .late = late,
+	  .check = check_none },
 	{ .name = "post-two-asleep", .setup = no_tokens, .victim = put_gated, .asleep = two_come,
 	  .other = { pass, pass, watch_two }, .late = late, .check = check_none },
 	{ .name = "wait-asleep-first-of-two", .setup = no_tokens, .before = poster_comes,
@@ -191,5 +262,17 @@ static const struct kill_scenario scenarios[] = {
 
 const struct kill_room room_sem = {
 	.name = "sem", .open = world_open, .become = world_become, .repair = world_repair,
-	.scenarios = scenarios, .files = "sem.c word.c prong_sem_",
+	.stopped = world_stopped, .scenarios = scenarios, .files = "sem.c word.c prong_sem_",
+};
+
+static const struct kill_scenario borrowing[] = {
+	{ .name = "post-without-a-slot", .setup = no_tokens, .victim = put_without_a_slot,
+	  .asleep = two_come, .other = { pass, pass, watch_two }, .late = late,
+	  .check = check_none },
+	{ .name = NULL }
+};
+
+const struct kill_room room_borrowed = {
+	.name = "sem", .open = world_open, .become = world_become, .repair = repair_process,
+	.scenarios = borrowing, .files = "prongi_slot_borrow",
 };

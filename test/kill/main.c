@@ -29,7 +29,8 @@ static const char usage[] =
 
 static const struct kill_room *const rooms[] = {
 	&room_naive, &room_glibc, &room_robust, &room_lock, &room_mutex, &room_slot, &room_heap,
-	&room_cache, &room_process, &room_member, &room_sem, &room_event, &room_cond,
+	&room_cache, &room_process, &room_member, &room_sem, &room_borrowed, &room_event,
+	&room_cond,
 	&room_barrier, &room_rwlock, &room_once, &room_queue, &room_queue_life, &room_conn,
 	&room_conn_fd
 };
@@ -91,7 +92,7 @@ static bool possible(const struct kill_room *room, const struct kill_scenario *s
 		return s->peer && matrix->explore == explore_pairs;
 	if (matrix->explore == explore_pairs)
 		return s->peer != NULL;
-	return matrix->explore == explore || room->stopped;
+	return matrix->explore == explore || (room->stopped && !s->alone);
 }
 
 static void choose(const char *const *ops, const struct mutant *mutant)
