@@ -327,7 +327,7 @@ void prongi_process_gone(struct prong_process *p)
 	if (!prongi_process_step(p, PRONGI_DYING, PRONGI_ENDED, pid))
 		prongi_process_step(p, PRONGI_ASKED, PRONGI_ENDED, pid);
 	prongi_process_wake(p);
-	if (parent && !PRONGI_MUTANT(201))
+	if (parent)
 		prongi_news_tell(parent);
 	let_go_if_unheld(p);
 	prongi_ends_tell();

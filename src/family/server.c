@@ -434,11 +434,12 @@ static void take_over(void)
 			prongi_process_refuse(p, -ECONNRESET, "");
 		}
 	}
-	atomic_store_explicit(&S->alarm, 1, memory_order_relaxed); /* the last was at it */
+	if (!PRONGI_MUTANT(203)) /* the last was at it */
+		atomic_store_explicit(&S->alarm, 1, memory_order_relaxed);
 	me.roots = atomic_load_explicit(&S->roots, memory_order_relaxed) - 1;
 	/* The last one may have been killed just before. */
 	prongi_ends_tell();
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n && !PRONGI_MUTANT(202); i++)
 		if (prongi_phase_of(&prongi_heap->process[i]) != PRONGI_FREE)
 			prongi_news_tell(&prongi_heap->process[i]);
 }

@@ -226,6 +226,96 @@ static unsigned op_stop_child(void)
 	return prong_process_signal(child, SIGSTOP) ? KILL_STUCK : 0;
 }
 
+/* --- groups --------------------------------------------------------------------------------- */
+
+static prong_group *group;
+
+static unsigned start_in_group(prong_fn *fn, uint32_t grace_ms, enum prong_start_method method)
+{
+	prong_group_opts opts = { .grace_ms = grace_ms };
+	prong_process_opts start = { .method = method };
+
+	if (prong_group_open(&group, &opts))
+		return KILL_STUCK;
+	start.group = group;
+	if (prong_process_start(&child, fn, NULL, 0, &start))
+		return kill_because(KILL_STUCK, "group: %s", prong_error_detail());
+	return 0;
+}
+
+static unsigned group_waits(void)
+{
+	return start_in_group(waits, 0, PRONG_FORKSERVER);
+}
+
+/* Who waits for its children sleeps on one word for all of them. */
+static unsigned group_hears(void)
+{
+	prong_time deadline = prong_in_ms(kill_patience_ms);
+	prong_child c;
+	int r = prong_group_next(group, &c, deadline);
+	unsigned bad = r ? kill_because(KILL_STUCK, "next: %s", prong_error_detail()) : 0;
+
+	if (!bad && prong_ns_between(prong_clock(), deadline) <= 0)
+		bad = kill_because(KILL_STUCK, "next: it was not told");
+	if (!bad && c.outcome != 0 && c.outcome != PRONG_FAILED)
+		bad = kill_because(KILL_LOST, "its outcome is %d", c.outcome);
+	prong_group_close(group);
+	return bad | family_healthy();
+}
+
+/* Asleep before the child ends. */
+static unsigned op_child_ends_unseen(void)
+{
+	kill_open(FAMILY_GATE_CHILD);
+	return group_hears();
+}
+
+static int hears_nothing(void *arg)
+{
+	(void)arg;
+	signal(SIGTERM, SIG_IGN);
+	family_set_note(FAMILY_PROCESS, (uint64_t)getpid());
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* A copy of main: it does not end with the server, so the next one has to see to it. */
+static unsigned group_hears_nothing(void)
+{
+	int64_t until = now_ms() + kill_patience_ms;
+	unsigned bad = start_in_group(hears_nothing, 1, PRONG_FORK);
+
+	while (!family_note(FAMILY_PROCESS) && now_ms() < until)
+		family_nap();
+	return bad;
+}
+
+/* The server sends SIGTERM, then SIGKILL, and then sees it end. */
+static unsigned op_cancel(void)
+{
+	prong_group_cancel(group);
+	return has_ended(child) ? 0 : KILL_STUCK;
+}
+
+static unsigned group_was_ended(void)
+{
+	int r = prong_group_join(group, prong_in_ms(kill_patience_ms));
+	unsigned bad = r == PRONG_CANCELLED ? 0 : kill_because(KILL_STUCK, "join: %d", r);
+
+	prong_group_close(group);
+	return bad | family_healthy();
+}
+
+static unsigned op_group(void)
+{
+	unsigned bad = start_in_group(sleeps, 1, PRONG_FORKSERVER);
+
+	prong_group_cancel(group);
+	return bad | (prong_group_close(group) ? KILL_STUCK : 0);
+}
+
 /* --- the child dies ----------------------------------------------------------------------- */
 
 static unsigned op_start_marked(void)
@@ -382,6 +472,15 @@ static const struct kill_scenario scenarios[] = {
 	{ .rare = true, .name = "server-at-a-stop",
 	  FAMILY(VICTIM_SERVER, .before = child_sleeps, .operation = op_stop_child,
 		 .after = child_was_killed) },
+	{ .name = "server-at-an-end-of-a-group",
+	  FAMILY(VICTIM_SERVER, .before = group_waits, .operation = op_child_ends_unseen,
+		 .after = family_healthy) },
+	{ .name = "server-at-an-alarm",
+	  FAMILY(VICTIM_SERVER, .before = group_hears_nothing, .operation = op_cancel,
+		 .after = group_was_ended) },
+	{ .name = "group-cancel-close",
+	  FAMILY(VICTIM_MEMBER, .before = member_waits, .operation = op_group,
+		 .after = member_died) },
 	{ .name = "child-at-its-beginning",
 	  FAMILY(VICTIM_READY, .operation = op_start_marked, .after = child_ended) },
 	{ .name = "child-at-its-beginning-options",

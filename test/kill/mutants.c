@@ -143,6 +143,12 @@ const struct mutant mutants[] = {
 	  { "cond/signal-two" } },
 	{ 51, "who comes to a barrier does not say so",
 	  { "barrier/wait-first" } },
+	{ 200, "a cancel does not promise its wake",
+	  { "cancel/cancel-two" } },
+	{ 202, "a new server tells nobody that children have ended",
+	  { "process/server-at-an-end-of-a-group" } },
+	{ 203, "a new server forgets whom the last was to end",
+	  { "process/server-at-an-alarm" } },
 	{ 0, NULL, { NULL } }
 };
 
