@@ -19,9 +19,9 @@ PRONG_BEGIN_DECLS
 
 /* All-zero means the defaults. */
 typedef struct prong_map_opts {
-	prong_task_opts task;  /* limit, grace and retries count for each item; no backoff, no
+	prong_task_opts task; /* limit, grace and retries count for each item; no backoff, no
 				  group */
-	size_t chunk;          /* items taken at a time; 0: as it goes best */
+	size_t chunk;         /* items taken at a time; 0: as it goes best */
 	/* Called in the caller, while it waits, for each item that did not end with 0; item is
 	   where it lies, or NULL when the whole was a range.  Return 0 to go on; else the
 	   rest is cancelled, and that is returned. */
@@ -46,8 +46,7 @@ PRONG_MUST int prong_pool_map(prong_pool *pool, prong_fn *fn, void *items, size_
    leaves its range undone, or half done.  Return as map; opts may be NULL, and a chunk is what body
    gets at most. */
 PRONG_MUST int prong_pool_for(prong_pool *pool, void (*body)(void *ctx, size_t begin, size_t end),
-			      void *ctx, size_t n, const prong_map_opts *opts,
-			      prong_time deadline);
+			      void *ctx, size_t n, const prong_map_opts *opts, prong_time deadline);
 
 PRONG_END_DECLS
 #endif

@@ -50,9 +50,10 @@ typedef struct prong_pool_opts {
 	uint32_t recycle_tasks; /* replace a worker after so many; 0: never */
 	uint32_t idle_ms;       /* end a worker without work after; 0: never */
 	uint64_t recycle_rss;   /* replace a worker process above so many bytes; 0: never */
-	uint32_t max_restarts;  /* workers that end, in 5 s, before their first task, until the pool
-				   gives up; 0: 3 for each worker */
-	bool pin;               /* each worker stays on one processor */
+	uint32_t
+		max_restarts; /* workers that end, in 5 s, before init is done, until the pool gives
+				   up, or, if others work, tries less often; 0: 3 a worker */
+	bool pin;             /* each worker stays on one processor */
 	uint8_t reserved0_[3];
 	uint64_t reserved_[6]; /* must be zero */
 } prong_pool_opts;

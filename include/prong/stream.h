@@ -21,9 +21,9 @@ typedef struct prong_stream prong_stream;
 
 /* All-zero means the defaults. */
 typedef struct prong_stream_opts {
-	prong_task_opts task;  /* no group */
-	size_t window;         /* items under way, 1 to 65,536; 0: 4 for each worker */
-	bool unordered;        /* hand out what is done first */
+	prong_task_opts task; /* no group */
+	size_t window;        /* items under way, 1 to 65,536; 0: 4 for each worker */
+	bool unordered;       /* hand out what is done first */
 	uint8_t reserved0_[7];
 	uint64_t reserved_[5]; /* must be zero */
 } prong_stream_opts;
@@ -36,8 +36,7 @@ typedef int prong_supply_fn(void *ctx, const void **item, size_t *size);
    prong_stream_next() ever calls supply.
    Return 0, -EINVAL (a NULL, an option out of range, or pool is not one), -ENOMEM. */
 PRONG_MUST int prong_stream_open(prong_stream **out, prong_pool *pool, prong_fn *fn,
-				 prong_supply_fn *supply, void *ctx,
-				 const prong_stream_opts *opts);
+				 prong_supply_fn *supply, void *ctx, const prong_stream_opts *opts);
 
 /* Block until the next item is done, well or not, and store its future, valid until the following
    next or close; do not free it.  Its report's index is the item's number, from 0.

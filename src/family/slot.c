@@ -135,6 +135,7 @@ int prongi_slot_claim(uint32_t process)
 		return r;
 	prongi_self = self;
 	prong_free_at((void **)&self.slot->spare); /* what its last owner has left */
+	prong_free_at((void **)&self.slot->offer);
 	return 0;
 }
 

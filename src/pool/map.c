@@ -315,10 +315,10 @@ void prongi_map_settle(struct prong_pool *pool, struct prongi_worker *w,
 	set(&w->committing, 0);
 	set(&m->part[p].next, next);
 	/* release: pairs with try_part(). */
-	atomic_store_explicit(&m->part[p].word,
-			      word_of(next >= end_of(m, p) ? PRONGI_PART_DONE : PRONGI_PART_FREE,
-				      attempt, 0),
-			      memory_order_release);
+	atomic_store_explicit(
+		&m->part[p].word,
+		word_of(next >= end_of(m, p) ? PRONGI_PART_DONE : PRONGI_PART_FREE, attempt, 0),
+		memory_order_release);
 }
 
 /* --- after the caller's --------------------------------------------------------------------- */

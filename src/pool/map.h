@@ -22,16 +22,16 @@ struct prongi_part {
    for each worker, whose argument it is. */
 struct prongi_map {
 	uint64_t size_, reserved_; /* as struct prongi_result */
-	prong_fn *fn;		   /* all of these read-only */
+	prong_fn *fn;              /* all of these read-only */
 	void (*body)(void *ctx, size_t begin, size_t end);
 	void *ctx;
 	char *items;
 	uint64_t n, size, chunk, parts;
 	prong_task_opts opts;
 	char name[64];
-	prongi_word bounce;	   /* a copy of items from outside the heap; block */
-	prong_queue *failed;	   /* reports, to the caller */
-	_Atomic uint32_t stop;	   /* let the shares end.  The caller, or the sweep */
+	prongi_word bounce;            /* a copy of items from outside the heap; block */
+	prong_queue *failed;           /* reports, to the caller */
+	_Atomic uint32_t stop;         /* let the shares end.  The caller, or the sweep */
 	_Alignas(64) prongi_word next; /* the part to try next: a hint */
 	_Alignas(64) struct prongi_part part[];
 };

@@ -20,9 +20,9 @@ struct call {
 	struct prong_future *share[PRONGI_WORKERS];
 	uint32_t shares;
 	const prong_map_opts *opts;
-	char *items;	     /* the caller's */
-	uint64_t *reported;  /* by part: the last item that failed, + 1; NULL: none yet */
-	uint64_t first;	     /* item that failed */
+	char *items;        /* the caller's */
+	uint64_t *reported; /* by part: the last item that failed, + 1; NULL: none yet */
+	uint64_t first;     /* item that failed */
 	int outcome, stopped;
 };
 
@@ -67,7 +67,9 @@ static void describe(struct call *c, const struct prongi_map *plan)
 	m->opts.grace_ms = chosen(own->grace_ms, pools->grace_ms);
 	m->opts.retries = chosen(own->retries, pools->retries);
 	snprintf(m->name, sizeof m->name, "%s",
-		 own->name ? own->name : c->pool->default_name[0] ? c->pool->default_name : "item");
+		 own->name                  ? own->name
+		 : c->pool->default_name[0] ? c->pool->default_name
+					    : "item");
 	for (uint64_t i = 0; i < m->parts; i++)
 		m->part[i].next = i * m->chunk;
 }
@@ -214,7 +216,8 @@ static int sleep_on(struct call *c, struct prong_future *f, prong_time deadline)
 					true };
 	if (!prongi_process_lives(c->pool->owner, &a[2]))
 		return PRONG_CRASHED;
-	return c->stopped ? prongi_os_wait_any(a, 3, PRONG_FOREVER) : prongi_sleep_any(a, 3, deadline);
+	return c->stopped ? prongi_os_wait_any(a, 3, PRONG_FOREVER)
+			  : prongi_sleep_any(a, 3, deadline);
 }
 
 /* Until the share is done; from the deadline on it is told to end, and waited for all the same. */

@@ -130,7 +130,7 @@ struct prongi_extra {
 	prongi_word message;     /* block of the heap, or 0.  By alloc_to of the worker */
 	prongi_word report;      /* the same, how it crashed; of the supervisor, before the state */
 	_Atomic double progress; /* the worker */
-	prongi_word ended;     /* when it ended; who ends it, before the state says so */
+	prongi_word ended;       /* when it ended; who ends it, before the state says so */
 };
 
 /* A record.  All but the state is written by who the state says: the maker, the worker, the
@@ -179,15 +179,15 @@ enum prongi_place {
 
 struct prongi_worker {
 	_Alignas(64) prongi_word state; /* { phase 4, place 12, its how manieth 16 } */
-	prongi_word current;    /* index of the task that it runs or is about to take, + 1.  Stored
+	prongi_word current;  /* index of the task that it runs or is about to take, + 1.  Stored
 				  before the task's state says so.  The worker */
-	prongi_word last;       /* the same, and kept.  The worker */
-	prongi_word began;      /* when.  The worker */
-	prongi_word deadline;   /* when the task's time is over; 0: never.  The worker */
+	prongi_word last;     /* the same, and kept.  The worker */
+	prongi_word began;    /* when.  The worker */
+	prongi_word deadline; /* when the task's time is over; 0: never.  The worker */
 	prongi_word scope_slot, scope; /* of cancelling, in which it runs.  The worker */
-	_Atomic uint32_t waits; /* > 0: its task waits for another.  The worker */
-	_Atomic uint32_t idle;  /* it has nothing to do.  The worker */
-	_Atomic uint32_t over;  /* a thread is about to end.  The worker */
+	_Atomic uint32_t waits;        /* > 0: its task waits for another.  The worker */
+	_Atomic uint32_t idle;         /* it has nothing to do.  The worker */
+	_Atomic uint32_t over;         /* a thread is about to end.  The worker */
 	prongi_word ended[PRONGI_TASK_FREEING - PRONGI_TASK_DONE]; /* tasks.  The worker */
 	prongi_word busy_ns, idle_ns;                              /* The worker */
 	/* Only the supervisor writes: */
@@ -202,7 +202,7 @@ struct prongi_worker {
 	char name[64];
 	int64_t told_at; /* when it was told */
 	/* For maps.  The worker: */
-	prongi_word part;      /* that it has or is about to take, + 1 */
+	prongi_word part;       /* that it has or is about to take, + 1 */
 	prongi_word buffer;     /* block of the heap; size bytes */
 	prongi_word committing; /* the item that is being copied from the buffer, + 1 */
 	uint64_t buffer_size;

@@ -17,9 +17,9 @@ struct prong_stream {
 	bool unordered, pending; /* pending: item could not be handed in yet */
 	const void *item;
 	size_t size;
-	int ended;		 /* what supply, or a submit, said last; 0: it goes on */
-	uint64_t index;		 /* of the next item */
-	struct prong_future *out;/* handed out last */
+	int ended;                /* what supply, or a submit, said last; 0: it goes on */
+	uint64_t index;           /* of the next item */
+	struct prong_future *out; /* handed out last */
 	size_t window, first, n;
 	struct prong_future *f[]; /* n of them from first on, in order */
 };
@@ -37,8 +37,10 @@ static int check(const prong_stream_opts *o)
 		if (o->reserved_[i])
 			return prongi_fail(-EINVAL, "stream_open: a reserved option is set");
 	if (o->window > WINDOW_MOST || o->task.group)
-		return prongi_fail(-EINVAL, "stream_open: task.group is set, or window is above "
-					    "%d", WINDOW_MOST);
+		return prongi_fail(-EINVAL,
+				   "stream_open: task.group is set, or window is above "
+				   "%d",
+				   WINDOW_MOST);
 	return prongi_task_opts_check(&o->task, "stream_open");
 }
 
@@ -57,14 +59,18 @@ int prong_stream_open(prong_stream **out, prong_pool *pool, prong_fn *fn, prong_
 		return r;
 	if (!out || !fn || !supply)
 		return prongi_fail(-EINVAL, "stream_open: out, fn or supply is NULL");
-	window = opts->window ? opts->window
-			      : 4 * (size_t)atomic_load_explicit(&pool->wanted,
-								 memory_order_relaxed);
+	window = opts->window
+			 ? opts->window
+			 : 4 * (size_t)atomic_load_explicit(&pool->wanted, memory_order_relaxed);
 	s = malloc(sizeof *s + window * sizeof *s->f);
 	if (!s)
 		return prongi_fail(-ENOMEM, "stream_open: no memory for %zu items", window);
-	*s = (struct prong_stream){ .pool = pool, .fn = fn, .supply = supply, .ctx = ctx,
-				    .task = opts->task, .unordered = opts->unordered,
+	*s = (struct prong_stream){ .pool = pool,
+				    .fn = fn,
+				    .supply = supply,
+				    .ctx = ctx,
+				    .task = opts->task,
+				    .unordered = opts->unordered,
 				    .window = window };
 	if (opts->task.name)
 		strncpy(s->name, opts->task.name, sizeof s->name - 1);

@@ -80,7 +80,16 @@ static uint32_t most_failures(const struct prong_pool *pool)
 				  : 3 * atomic_load_explicit(&pool->wanted, memory_order_relaxed);
 }
 
-/* A worker has ended before its first task, or could not be started. */
+static bool any_works(const struct prong_pool *pool)
+{
+	for (uint32_t i = 0; i < places(pool); i++)
+		if (prongi_worker_phase(prongi_worker_at(pool, i)) == PRONGI_WORKS)
+			return true;
+	return false;
+}
+
+/* A worker has ended before it was ready, or could not be started.  Too many of them, and the pool
+   gives up; or waits, as long as others work. */
 static void count_failure(struct supervisor *s, const char *why)
 {
 	int64_t now = prongi_os_now();
@@ -89,7 +98,11 @@ static void count_failure(struct supervisor *s, const char *why)
 		s->failing = now;
 		s->failures = 0;
 	}
-	if (++s->failures > most_failures(s->pool))
+	if (++s->failures <= most_failures(s->pool))
+		return;
+	if (any_works(s->pool))
+		s->retry = now + 10 * RETRY_NS;
+	else
 		give_up(s->pool, why);
 }
 
@@ -103,25 +116,19 @@ static void mourn(struct supervisor *s, const struct prongi_worker *w,
 		snprintf(text, sizeof text, "workers end in init: %.60s, with %d", w->name,
 			 end->report.code);
 	else
-		snprintf(text, sizeof text, "workers end before their first task: %.100s", who);
+		snprintf(text, sizeof text, "workers end before they are ready: %.100s", who);
 	count_failure(s, text);
-}
-
-/* It had a task, once. */
-static bool did_something(const struct prongi_worker *w)
-{
-	return get(&w->began) != 0;
 }
 
 static void bury(struct supervisor *s, struct prongi_worker *w, struct prongi_worker_end *end)
 {
 	struct prong_pool *pool = s->pool;
-	bool worked = prongi_worker_phase(w) == PRONGI_GOES;
+	bool ready = prongi_worker_phase(w) != PRONGI_COMES;
 
 	s->delayed |= prongi_settle_worker(pool, w, end);
 	if (end->report.peak_rss > get(&w->peak_rss))
 		set(&w->peak_rss, end->report.peak_rss);
-	if (!worked && !did_something(w) && !leaving(w))
+	if (!ready && !leaving(w))
 		mourn(s, w, end);
 	atomic_store_explicit(&w->idle, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->waits, 0, memory_order_relaxed);

@@ -58,9 +58,9 @@ static size_t arm(struct prongi_awaited *a, size_t most)
 	size_t n = 0;
 
 	/* acquire: pairs with prong_future_then(). */
-	a[n++] = (struct prongi_awaited){
-		&me.turn, atomic_load_explicit(&me.turn, memory_order_acquire), false
-	};
+	a[n++] = (struct prongi_awaited){ &me.turn,
+					  atomic_load_explicit(&me.turn, memory_order_acquire),
+					  false };
 	for (struct callback *c = me.first; c && n + 2 <= most; c = c->next) {
 		if (has(a, n, &c->pool->thens))
 			continue;

@@ -49,7 +49,8 @@ static void each_item_is_done_once_in_the_heap_or_not(void **state)
 	const char *kind;
 
 	(void)state;
-	EACH_KIND (kind) {
+	EACH_KIND(kind)
+	{
 		prong_pool *pool = open_pool(kind);
 		struct item *in = shared(N * sizeof *in), *out = malloc(N * sizeof *out);
 
@@ -105,7 +106,8 @@ static void who_fails_is_told_and_the_others_are_done(void **state)
 	const char *kind;
 
 	(void)state;
-	EACH_KIND (kind) {
+	EACH_KIND(kind)
+	{
 		prong_pool *pool = open_pool(kind);
 		struct item *in = shared(N * sizeof *in);
 		struct failures f = { 0, 0, 0 };
@@ -195,7 +197,8 @@ static void an_item_that_takes_too_long_is_stopped(void **state)
 	prong_pool *pool = open_pool("processes:2");
 	struct item *in = shared(8 * sizeof *in);
 	struct failures f = { 0, 0, 0 };
-	const prong_map_opts opts = { .failed = note, .ctx = &f,
+	const prong_map_opts opts = { .failed = note,
+				      .ctx = &f,
 				      .task = { .limit_ms = 50, .grace_ms = 20 } };
 
 	(void)state;
@@ -246,7 +249,8 @@ static void a_range_is_covered_once(void **state)
 	const char *kind;
 
 	(void)state;
-	EACH_KIND (kind) {
+	EACH_KIND(kind)
+	{
 		prong_pool *pool = open_pool(kind);
 		atomic_long *sum = shared(sizeof *sum);
 
@@ -269,7 +273,8 @@ static void wrong_maps_are_refused(void **state)
 	CHECK_EQ(prong_pool_map(pool, answer, NULL, 1, sizeof i, NULL, PRONG_NOW), -EFAULT);
 	CHECK_EQ(prong_pool_map(pool, answer, &i, SIZE_MAX / 2, 8, NULL, PRONG_NOW), -EOVERFLOW);
 	CHECK_EQ(prong_pool_map(pool, answer, &i, 1, sizeof i,
-				&(prong_map_opts){ .task = { .backoff_ms = 1 } }, PRONG_NOW), -EINVAL);
+				&(prong_map_opts){ .task = { .backoff_ms = 1 } }, PRONG_NOW),
+		 -EINVAL);
 	CHECK_EQ(prong_pool_map(NULL, answer, &i, 1, sizeof i, NULL, PRONG_NOW), -EINVAL);
 	CHECK_OK(prong_pool_map(pool, answer, NULL, 0, sizeof i, NULL, PRONG_NOW));
 	CHECK_EQ(prong_pool_for(pool, add_range, &local, 1, NULL, PRONG_NOW), -EFAULT);
@@ -304,7 +309,8 @@ static void a_stream_hands_all_out_with_a_window(void **state)
 	const char *kind;
 
 	(void)state;
-	EACH_KIND (kind) {
+	EACH_KIND(kind)
+	{
 		prong_pool *pool = open_pool(kind);
 
 		for (int unordered = 0; unordered < 2; unordered++) {
@@ -359,7 +365,8 @@ static void what_supply_says_comes_after_the_results(void **state)
 	prong_stream_close(s);
 	CHECK_EQ(prong_stream_open(&s, pool, NULL, supply_two, &n, NULL), -EINVAL);
 	CHECK_EQ(prong_stream_open(&s, pool, answer, supply_two, &n,
-				   &(prong_stream_opts){ .window = 100000 }), -EINVAL);
+				   &(prong_stream_opts){ .window = 100000 }),
+		 -EINVAL);
 	CHECK_EQ(prong_stream_next(NULL, &f, PRONG_NOW), -EINVAL);
 	prong_stream_close(NULL);
 	CHECK_OK(prong_pool_free(pool));
@@ -379,7 +386,8 @@ static void each_callback_comes_once(void **state)
 	const char *kind;
 
 	(void)state;
-	EACH_KIND (kind) {
+	EACH_KIND(kind)
+	{
 		prong_pool *pool = open_pool(kind);
 		atomic_int n = 0;
 		struct item i = { .n = 1 };
