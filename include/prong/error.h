@@ -44,7 +44,8 @@ enum {
 	PRONG_CANCELLED,    /* the caller shall end, or in a report: it did because of that */
 	PRONG_OVERRUN,      /* a task: it ran longer than it may */
 	PRONG_EMPTY,        /* there is none */
-	PRONG_FULL          /* no more go in now */
+	PRONG_FULL,         /* no more go in now */
+	PRONG_MISMATCH      /* a value is of another kind than what was asked for */
 };
 
 /* Return one line in English for a result of any prong function, or for

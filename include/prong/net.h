@@ -7,7 +7,10 @@
 #define PRONG_NET_H
 
 #include <prong/prong.h>
-
+#include <prong/value.h>
+#include <prong/read.h>
+#include <prong/object.h>
+#include <prong/codec.h>
 #include <prong/listener.h>
 
 PRONG_BEGIN_DECLS

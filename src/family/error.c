@@ -48,6 +48,7 @@ const char *prong_strerror(int result)
 		[PRONG_OVERRUN] = "it ran longer than it may",
 		[PRONG_EMPTY] = "there is none",
 		[PRONG_FULL] = "it is full",
+		[PRONG_MISMATCH] = "the value is of another kind",
 	};
 
 	if (result < 0 && result >= -INT_MAX)
