@@ -11,6 +11,7 @@
 #             [PAIRS=1]      two at a time, at every pair of instructions
 #   make model [NAME=...]    search the states of the models, see doc/model.md
 #   make soak [SECONDS=60]   kill producers and consumers of one queue at random
+#   make interop             values there and back, and connections, with each CPython found
 #   make install [DESTDIR=...] [PREFIX=/usr/local]
 #   make clean
 #
@@ -62,6 +63,9 @@ SECONDS ?= 60
 soak: build
 	@$(BUILD)/test/soak/prong-soak $(SECONDS)
 
+interop: build
+	@tools/interop.sh $(BUILD)/test/interop
+
 install: build
 	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
 	@test -n "$(DESTDIR)" || ldconfig 2>/dev/null || true # so that programs find it at once
@@ -69,5 +73,5 @@ install: build
 clean:
 	@rm -rf build
 
-.PHONY: all build setup demo check bench kill model soak install clean
+.PHONY: all build setup demo check bench kill model soak interop install clean
 .NOTPARALLEL:
