@@ -533,8 +533,9 @@ static const struct kill_scenario scenarios[] = {
 	{ .rare = true, .name = "lease-ack-what-came-back",
 	  .setup = come_back, .victim = lease_and_ack,
 	  .died = queue_died, .other = { turn1 }, .late = late, .check = queue_check_get },
-	{ .name = "lease-abandon", .setup = nearly_full, .victim = lease_and_abandon, .died = queue_died,
-	  .other = { turn1 }, .late = late, .peer = gets_one, .check = queue_check_all },
+	{ .name = "lease-abandon", .setup = nearly_full, .victim = lease_and_abandon,
+	  .died = queue_died, .other = { turn1 }, .late = late, .peer = gets_one,
+	  .check = queue_check_all },
 	{ .name = "lease-two", .setup = nearly_full, .victim = lease_two, .died = queue_died,
 	  .other = { turn1 }, .late = late, .check = queue_check_get },
 

@@ -19,6 +19,7 @@ int kill_patience_ms = 8000;
 
 /* For a victim to get to its point; it takes microseconds.  A broken one may never get there. */
 #define REACH_MS (options.mutant ? 2 * kill_patience_ms : 10000)
+#define QUIET_MS    400 /* asleep after that, and not at its point: it will not get there */
 #define CPU_SECONDS 2 /* for all the steps that a survivor takes: it needs some thousand */
 
 /* --- gates -------------------------------------------------------------------------------- */
@@ -332,6 +333,18 @@ static bool step_over(pid_t pid)
 	return trace_wait(pid, REACH_MS, false).rest == TRACE_TRAP;
 }
 
+/* Wait until pid comes to rest.  Who has gone to sleep for good will not: it went another way. */
+static struct trace_event await_rest(pid_t pid)
+{
+	int64_t until = now_ms() + REACH_MS;
+	struct trace_event e;
+
+	do
+		e = trace_wait(pid, QUIET_MS, false);
+	while (e.rest == TRACE_BUSY && now_ms() < until && !trace_asleep(pid));
+	return e;
+}
+
 /* Run pid to the visit-th time that it gets to pc. */
 static bool run_to(pid_t pid, uint64_t pc, uint32_t visit)
 {
@@ -339,7 +352,7 @@ static bool run_to(pid_t pid, uint64_t pc, uint32_t visit)
 
 	for (;;) {
 		trace_continue(pid, 0);
-		if (trace_wait(pid, REACH_MS, false).rest != TRACE_TRAP || trace_trap(pid) != pc)
+		if (await_rest(pid).rest != TRACE_TRAP || trace_trap(pid) != pc)
 			return false;
 		trace_unbreak(pid, pc, was);
 		trace_set_pc(pid, pc);
