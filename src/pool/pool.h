@@ -331,6 +331,9 @@ void prongi_worker_limit(struct prong_pool *pool, struct prongi_worker *w, int32
 void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
 			 const struct prong_future *f);
 
+/* Take a task and run it; false: there is none.  For the kill harness, whose workers are its own. */
+bool prongi_worker_step(struct prong_pool *pool, struct prongi_worker *w);
+
 /* --- records (record.c) --------------------------------------------------------------------- */
 
 /* The calling process, as states name it. */

@@ -350,13 +350,13 @@ static void mend(struct prong_pool *pool, struct prong_future *f, void *ctx)
 	case PRONGI_TASK_MAKING:
 	case PRONGI_TASK_FREEING:
 		*busy += prongi_task_phase(v) == PRONGI_TASK_MAKING;
-		if (dead(v))
+		if (dead(v) && !PRONGI_MUTANT(153))
 			take_and_clear(pool, f, v);
 		return;
 	case PRONGI_TASK_QUEUED:
 		++*busy;
 		v = unhold(f, v);
-		if (prongi_task_phase(v) == PRONGI_TASK_QUEUED && dead(v))
+		if (prongi_task_phase(v) == PRONGI_TASK_QUEUED && dead(v) && !PRONGI_MUTANT(152))
 			put_again(pool, f, v);
 		return;
 	case PRONGI_TASK_RUNNING:

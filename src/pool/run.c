@@ -57,7 +57,7 @@ uint64_t prongi_task_end(struct prong_pool *pool, struct prong_future *f, uint64
 
 	if (e)
 		atomic_store_explicit(&e->ended, (uint64_t)prongi_os_now(), memory_order_relaxed);
-	(void)prongi_promise(&promise, &f->state);
+	(void)prongi_promise(&promise, PRONGI_MUTANT(154) ? &f->holder : &f->state);
 	do {
 		if ((v ^ from) & (PRONGI_TASK_PHASE | PRONGI_TASK_DOOMED | WHO)) {
 			prongi_kept(&promise);

@@ -34,15 +34,17 @@ static struct prong_future *accept(struct worker *me, prong_queue *q, prong_mess
 	uint64_t v = prongi_task_look(f);
 	bool mine = false;
 
+	if (PRONGI_MUTANT(150))
+		(void)prong_queue_ack(q, m);
 	if (prongi_task_phase(v) == PRONGI_TASK_QUEUED) {
-		atomic_store_explicit(&me->w->current, f->index + 1, memory_order_relaxed);
+		if (!PRONGI_MUTANT(151))
+			atomic_store_explicit(&me->w->current, f->index + 1, memory_order_relaxed);
 		atomic_store_explicit(&me->w->last, f->index + 1, memory_order_relaxed);
 		prongi_then(); /* who runs it is found by current */
 		while (prongi_task_phase(v) == PRONGI_TASK_QUEUED && !mine)
 			mine = prongi_task_step(f, &v, prongi_worker_running(me->w, v));
 	}
-	if (!PRONGI_MUTANT(140) || mine)
-		(void)prong_queue_ack(q, m);
+	(void)prong_queue_ack(q, m);
 	return mine ? f : NULL;
 }
 
@@ -200,6 +202,16 @@ static void run(struct worker *me, struct prong_future *f)
 	prongi_then(); /* the state says that it is over before the place does */
 	atomic_store_explicit(&me->w->current, 0, memory_order_relaxed);
 	me->tasks++;
+}
+
+bool prongi_worker_step(struct prong_pool *pool, struct prongi_worker *w)
+{
+	struct worker me = { .pool = pool, .w = w };
+	struct prong_future *f = take(&me);
+
+	if (f)
+		run(&me, f);
+	return f;
 }
 
 static bool used_up(const struct worker *me)

@@ -32,7 +32,7 @@ static const struct kill_room *const rooms[] = {
 	&room_cache, &room_process, &room_member, &room_sem, &room_borrowed, &room_event,
 	&room_cond,
 	&room_barrier, &room_rwlock, &room_once, &room_queue, &room_queue_life, &room_conn,
-	&room_conn_fd, &room_cancel
+	&room_conn_fd, &room_cancel, &room_pool
 };
 
 #define ROOMS (sizeof rooms / sizeof *rooms)
