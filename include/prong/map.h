@@ -30,9 +30,9 @@ typedef struct prong_map_opts {
 	uint64_t reserved_[6]; /* must be zero */
 } prong_map_opts;
 
-/* Call fn on each of the n items of size bytes at items, and store each result over its item: whole,
-   and only when fn returned 0.  Items that are not in the heap go through it, and are stored back
-   together at the end.
+/* Call fn on each of the n items of size bytes at items, and store each result over its item:
+   whole, and only when fn returned 0.  Items that are not in the heap go through it, and are stored
+   back together at the end.
    Return 0 when all ended with 0; else, the others being done all the same, the outcome of the
    first item that did not: PRONG_FAILED, PRONG_CRASHED, PRONG_OVERRUN; what failed said;
    PRONG_TIMEDOUT, PRONG_CANCELLED (each item is done or as it was); PRONG_CLOSED; -EINVAL (fn is
@@ -41,10 +41,10 @@ typedef struct prong_map_opts {
 PRONG_MUST int prong_pool_map(prong_pool *pool, prong_fn *fn, void *items, size_t n, size_t size,
 			      const prong_map_opts *opts, prong_time deadline);
 
-/* Call body(ctx, begin, end) on ranges that together make 0 to n, and block until all are done.  ctx
-   is shared, not copied: for a pool of processes it is NULL or in the heap (else -EFAULT).  A crash
-   leaves its range undone, or half done.  Return as map; opts may be NULL, and a chunk is what body
-   gets at most. */
+/* Call body(ctx, begin, end) on ranges that together make 0 to n, and block until all are done.
+   ctx is shared, not copied: for a pool of processes it is NULL or in the heap (else -EFAULT).  A
+   crash leaves its range undone, or half done.  Return as map; opts may be NULL, and a chunk is what
+   body gets at most. */
 PRONG_MUST int prong_pool_for(prong_pool *pool, void (*body)(void *ctx, size_t begin, size_t end),
 			      void *ctx, size_t n, const prong_map_opts *opts, prong_time deadline);
 

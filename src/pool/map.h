@@ -36,7 +36,8 @@ struct prongi_map {
 	_Alignas(64) struct prongi_part part[];
 };
 
-/* What a share calls, and what the record is for from which the map hangs: told by their address. */
+/* What a share calls, and what the record is for from which the map hangs: told by their
+   address. */
 int prongi_map_share(void *map);
 int prongi_map_holder(void *map);
 

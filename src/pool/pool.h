@@ -331,7 +331,8 @@ void prongi_worker_limit(struct prong_pool *pool, struct prongi_worker *w, int32
 void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
 			 const struct prong_future *f);
 
-/* Take a task and run it; false: there is none.  For the kill harness, whose workers are its own. */
+/* Take a task and run it; false: there is none.  For the kill harness, whose workers are its
+   own. */
 bool prongi_worker_step(struct prong_pool *pool, struct prongi_worker *w);
 
 /* --- records (record.c) --------------------------------------------------------------------- */
@@ -373,14 +374,16 @@ static inline struct prongi_extra *prongi_extra(const struct prong_future *f)
 const prong_task_opts *prongi_task_opts(const struct prong_pool *pool,
 					const struct prong_future *f);
 
-/* seq_cst: the changes of a state pair with each other, and with the looks of who waits. */
 static inline uint64_t prongi_task_look(const struct prong_future *f)
 {
+	/* seq_cst: pairs with prongi_task_step(). */
 	return atomic_load_explicit(&f->state, memory_order_seq_cst);
 }
 
 static inline bool prongi_task_step(struct prong_future *f, uint64_t *from, uint64_t to)
 {
+	/* seq_cst: pairs with itself and with prongi_task_look(): who sees a state sees what was
+	   written before it, and who says that he waits is seen, or sees the end. */
 	return atomic_compare_exchange_strong_explicit(&f->state, from, to, memory_order_seq_cst,
 						       memory_order_seq_cst);
 }

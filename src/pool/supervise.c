@@ -444,6 +444,7 @@ static void dismiss_all(struct prong_pool *pool, bool kill)
 
 		if (!alive(w))
 			continue;
+		/* release: pairs with wanted(), worker.c. */
 		atomic_store_explicit(&w->leave, 1, memory_order_release);
 		if (kill && pool->kind->stops)
 			pool->kind->kill(w);

@@ -1,8 +1,8 @@
-/* Tasks of a pool: handing in, taking and ending, cancelling, letting go, closing; by a submitter, a
-   worker or another member that is killed.
+/* Tasks of a pool: handing in, taking and ending, cancelling, letting go, closing; by a submitter,
+   a worker or another member that is killed.
 
-   The pool has no workers and no supervisor of its own: actors are workers, and what a supervisor
-   does after a death does the first survivor.  It is not killed itself, for with it the pool ends. */
+   The pool has no workers and no supervisor of its own: actors are workers, and what that does
+   after a death does the first survivor.  It is not killed itself, for with it the pool ends. */
 #include "flow/queue.h"
 #include "pool/pool.h"
 #include "world.h"

@@ -396,36 +396,30 @@ static void what_has_priority_goes_first(void **state)
 {
 	static const int32_t priorities[] = { 0, -1, 0, 1, 1 };
 	static const int order[] = { 3, 5, 4, 1, 2 };
-	const char *kind;
+	prong_pool *pool = open_pool("threads:1", NULL);
+	struct ticket t = { shared(sizeof(atomic_int)), shared(sizeof(atomic_int)), 0 };
+	prong_future *blocks = submit(pool, take_ticket, &t, sizeof t, NULL), *f[5];
 
 	(void)state;
-	EACH_KIND(kind)
-	{
-		prong_pool *pool = open_pool("threads:1", NULL);
-		struct ticket t = { shared(sizeof(atomic_int)), shared(sizeof(atomic_int)), 0 };
-		prong_future *blocks = submit(pool, take_ticket, &t, sizeof t, NULL), *f[5];
+	CHECK(wait_for(t.turn, 1));
+	for (int i = 0; i < 5; i++) {
+		const struct ticket mine = { t.turn, NULL, 0 };
 
-		(void)kind;
-		CHECK(wait_for(t.turn, 1));
-		for (int i = 0; i < 5; i++) {
-			const struct ticket mine = { t.turn, NULL, 0 };
-
-			f[i] = submit(pool, take_ticket, &mine, sizeof mine,
-				      &(prong_task_opts){ .priority = priorities[i] });
-		}
-		atomic_store(t.gate, 1);
-		CHECK_OK(outcome(blocks));
-		for (int i = 0; i < 5; i++) {
-			struct ticket got;
-
-			CHECK_OK(prong_future_get(f[i], &got, sizeof got, soon()));
-			CHECK_EQ(got.when, order[i]);
-			prong_future_free(f[i]);
-		}
-		prong_free(t.turn);
-		prong_free(t.gate);
-		CHECK_OK(prong_pool_free(pool));
+		f[i] = submit(pool, take_ticket, &mine, sizeof mine,
+			      &(prong_task_opts){ .priority = priorities[i] });
 	}
+	atomic_store(t.gate, 1);
+	CHECK_OK(outcome(blocks));
+	for (int i = 0; i < 5; i++) {
+		struct ticket got;
+
+		CHECK_OK(prong_future_get(f[i], &got, sizeof got, soon()));
+		CHECK_EQ(got.when, order[i]);
+		prong_future_free(f[i]);
+	}
+	prong_free(t.turn);
+	prong_free(t.gate);
+	CHECK_OK(prong_pool_free(pool));
 }
 
 static void no_more_wait_than_may(void **state)
