@@ -112,12 +112,13 @@ void prongi_inbox_add(struct prongi_inbox *in, size_t n)
 /* The message's length, once its head is there. */
 static int look_at_head(struct prongi_inbox *in)
 {
-	const unsigned char *at = in->data + in->begin;
 	size_t there = in->end - in->begin;
+	const unsigned char *at;
 	uint64_t size;
 
 	if (there < 4)
-		return 0;
+		return 0; /* there may be no block yet */
+	at = in->data + in->begin;
 	size = get_number(at, 4);
 	if (size > SHORT_MOST && size != UINT32_MAX)
 		return -EPROTO;
