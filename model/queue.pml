@@ -1,10 +1,11 @@
 /* The swap ring of the queue: put, get, lease and acknowledge, abandon, each killed at every step.
 
    Follows prongi_ring_put(), swap(), behind(), prongi_help(), prongi_settle(), prongi_ring_take(),
-   take_back(), lowest(), take_full(), take_nothing(), prongi_mark(), prongi_bump_back()
-   (src/flow/queue_ring.c); keep(), lease, ack, abandon, sleep_once(), prongi_queue_wake()
-   (src/flow/queue.c); prongi_adopt(), prongi_drop(), prongi_refill_slow() (src/flow/queue_room.c);
-   repair_put(), repair_get(), repair_adopt(), give_back(), repair_seat() (src/flow/queue_repair.c).
+   take_back(), take_full(), take_nothing(), keep() (src/flow/queue_ring.c); prongi_mark(),
+   prongi_bump_back(), prongi_lowest_back() (src/flow/queue_back.c); lease, ack, abandon,
+   sleep_once(), prongi_queue_wake() (src/flow/queue.c); prongi_adopt(), prongi_drop(),
+   prongi_refill_slow() (src/flow/queue_room.c); repair_put(), repair_get(), repair_adopt(),
+   give_back(), repair_seat() (src/flow/queue_repair.c).
 
    A ring of CELLS cells, bounded.  ROLE0 to ROLE2 say what each of three members does, N0 to N2 how
    often: PUT, GET, ACK (lease and acknowledge), LEAVE (lease and abandon), NONE; with THEN0 the first

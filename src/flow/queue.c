@@ -1,11 +1,18 @@
-/* The calls of prong_queue that move messages: what they check, and when they wait.  The ring
-   itself is in queue_ring.c; queues come and go in queue_life.c. */
+/* How the calls of prong_queue wait, and those that have a message in hand.  The ring itself, put
+   and get are in queue_ring.c; queues come and go in queue_life.c. */
 #include "flow/queue.h"
 #include "family/cancel.h"
 #include <errno.h>
 
-#define LOOKS  40 /* before a sleep */
-#define PAUSES 64 /* between two looks, at the most */
+/* Who waits awake counts in pauses of the processor. */
+#define AWAKE        2200 /* in all, before a sleep */
+#define PAUSES       64   /* between two looks, at the most */
+#define GATHER       256  /* before the first look for messages that come quickly, at the most */
+#define GATHER_LEAST 16
+#define QUICK        25  /* one in so many pauses */
+#define ROOM         256 /* places that are waited for, at the most */
+
+_Thread_local bool prongi_has_put;
 
 static void **place(prongi_word *word)
 {
@@ -30,11 +37,16 @@ void prongi_queue_wake(_Atomic uint32_t *word, bool always)
 
 /* --- waiting -------------------------------------------------------------------------------- */
 
+static unsigned least_of(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
 /* What a call tries to do, until it does not return PRONGI_NOTHING any more. */
 struct attempt {
 	struct prong_queue *q;
 	struct prongi_caller me;
-	const struct prongi_fit *fit;
+	struct prongi_fit fit;
 	struct prongi_taken *taken;
 	_Atomic uint32_t *word; /* that tells of a change */
 	int (*once)(const struct attempt *a);
@@ -42,24 +54,59 @@ struct attempt {
 
 static int try_put(const struct attempt *a)
 {
-	return prongi_ring_put(a->q, &a->me);
+	return prongi_ring_put(a->q, a->me, prongi_message_at(a->q, prongi_spare(a->me.seat)));
 }
 
 static int try_take(const struct attempt *a)
 {
-	return prongi_ring_take(a->q, &a->me, a->fit, a->taken);
+	*a->taken = prongi_ring_take(a->q, a->me, a->fit);
+	return a->taken->r;
+}
+
+/* A look fetches the line that the other side is about to change, and holds it up: so looks are few
+   while much is going on.
+
+   Of a wait for a message, the pauses before its first look.  While messages come quickly some are
+   let gather, more as long as that many come; no more than the queue can hold.  Who has put
+   something since is given no time: it may be waiting for the answer. */
+static unsigned gather(const struct attempt *a)
+{
+	struct prongi_seat *s = a->me.seat;
+	unsigned most = least_of(prongi_ring_limit(a->q) / 4 + 1, GATHER);
+	uint64_t came = s->get_at - s->waited_at;
+
+	s->waited_at = s->get_at;
+	if (prongi_has_put) {
+		prongi_has_put = false;
+		return 1;
+	}
+	s->gather = came * QUICK >= s->gather ? s->gather * 2 : s->gather / 2;
+	if (s->gather < GATHER_LEAST)
+		s->gather = GATHER_LEAST;
+	return s->gather = least_of(s->gather, most);
+}
+
+/* Of a wait for room, the further places that are waited for: what is in the queue has to be worked
+   off first, so there is time. */
+static unsigned room(const struct attempt *a)
+{
+	return least_of(prongi_ring_limit(a->q) / 4, ROOM);
 }
 
 /* Wait awake, for as long as a sleep would cost. */
 static int spin(const struct attempt *a)
 {
+	unsigned first = a->taken ? gather(a) : 1, places = a->taken ? 0 : room(a);
 	int r = PRONGI_NOTHING;
 
-	for (int i = 0, pause = 1; i < LOOKS && r == PRONGI_NOTHING && prongi_spins; i++) {
-		for (int k = 0; k < pause; k++)
+	for (unsigned done = 0; done < AWAKE && r == PRONGI_NOTHING && prongi_spins;) {
+		unsigned pause = done < first ? first : least_of(first + done / 8, PAUSES);
+
+		for (unsigned k = 0; k < pause; k++)
 			prongi_os_pause();
-		pause = pause < PAUSES ? pause * 2 : PAUSES;
-		r = a->once(a);
+		done += pause;
+		if (!places || done >= AWAKE || prongi_ring_has_room(a->q, a->me, places))
+			r = a->once(a);
 	}
 	return r;
 }
@@ -121,32 +168,11 @@ static int wait_for(const struct attempt *a, prong_time deadline)
 
 /* --- messages ------------------------------------------------------------------------------- */
 
-static size_t size_of(const struct prongi_message *m)
+/* m, the caller's spare, gets a block of its own for size bytes. */
+static int allocate(struct prong_queue *q, struct prongi_message *m, size_t size)
 {
-	return atomic_load_explicit(&m->size, memory_order_relaxed) & ~PRONGI_BY_REFERENCE;
-}
+	int r;
 
-static void *data_of(struct prongi_message *m)
-{
-	if (atomic_load_explicit(&m->size, memory_order_relaxed) & PRONGI_BY_REFERENCE)
-		return *place(&m->data[0]);
-	return m->data;
-}
-
-/* Make the caller's spare a message of size bytes. */
-static int prepare(struct prong_queue *q, struct prongi_seat *s, size_t size, void **data)
-{
-	struct prongi_message *m;
-	int r = prongi_refill(q, s);
-
-	if (r)
-		return r;
-	m = prongi_message_at(q, prongi_spare(s));
-	if (size <= q->usual) {
-		atomic_store_explicit(&m->size, size, memory_order_relaxed);
-		*data = m->data;
-		return 0;
-	}
 	atomic_store_explicit(&q->large, 1, memory_order_relaxed);
 	atomic_store_explicit(&m->data[0], 0, memory_order_relaxed);
 	prongi_then(); /* what size says is by reference, is */
@@ -155,7 +181,6 @@ static int prepare(struct prong_queue *q, struct prongi_seat *s, size_t size, vo
 	r = prongi_alloc_to(place(&m->data[0]), size, false);
 	if (r)
 		atomic_store_explicit(&m->size, 0, memory_order_relaxed);
-	*data = data_of(m);
 	return r;
 }
 
@@ -169,111 +194,47 @@ static int check_put(const struct prong_queue *q, size_t size, const char *what)
 	return 0;
 }
 
+int prongi_prepare_large(struct prong_queue *q, struct prongi_message *m, size_t size,
+			 const char *what)
+{
+	int r = check_put(q, size, what);
+
+	return r ? r : allocate(q, m, size);
+}
+
 static int blocked(int r, const char *what, const char *why)
 {
 	return r > 0 ? prongi_gave_up(r, what, why) : r;
 }
 
-/* Put the caller's spare, which is filled. */
-static int put_spare(struct prong_queue *q, const struct prongi_caller *me, prong_time deadline,
-		     const char *what)
+int prongi_wait_to_put(struct prong_queue *q, struct prongi_caller me, int r, prong_time deadline,
+		       const char *what)
 {
-	int r = prongi_ring_put(q, me);
+	const struct attempt a = { .q = q, .me = me, .word = &q->nf, .once = try_put };
 
-	if (r == PRONGI_NOTHING) {
-		const struct attempt a = { .q = q, .me = *me, .word = &q->nf, .once = try_put };
-
+	if (r == PRONGI_NOTHING)
 		r = wait_for(&a, deadline);
-	}
 	return r ? blocked(r, what, r == PRONG_CLOSED ? "the queue is closed" : "it is full") : 0;
 }
 
-/* --- put and get ---------------------------------------------------------------------------- */
-
-int prong_queue_put(prong_queue *q, const void *data, size_t size, prong_time deadline)
+struct prongi_taken prongi_wait_to_take(struct prong_queue *q, struct prongi_caller me,
+					struct prongi_fit fit, int r, prong_time deadline,
+					const char *what)
 {
-	struct prongi_caller me;
-	void *to;
-	int r = prongi_sit(q, &me);
+	struct prongi_taken t = { NULL, 0, r };
+	const struct attempt a = {
+		.q = q, .me = me, .fit = fit, .taken = &t, .word = &q->ne, .once = try_take
+	};
 
-	if (r)
-		return r;
-	if (size && !data)
-		return prongi_fail(-EINVAL, "queue_put: no data");
-	if (size > q->usual) {
-		r = check_put(q, size, "queue_put");
-		if (r)
-			return r;
-	}
-	r = prepare(q, me.seat, size, &to);
-	if (r)
-		return r;
-	if (size)
-		memcpy(to, data, size);
-	r = put_spare(q, &me, deadline, "queue_put");
-	if (r)
-		prongi_scrub(q, prongi_spare(me.seat));
-	return r;
-}
-
-/* Take a message, in the time there is. */
-static int take(struct prong_queue *q, const struct prongi_caller *me, const struct prongi_fit *fit,
-		struct prongi_taken *out, prong_time deadline, const char *what)
-{
-	int r = prongi_ring_take(q, me, fit, out);
-
-	if (r == PRONGI_NOTHING) {
-		const struct attempt a = { .q = q, .me = *me, .fit = fit, .taken = out,
-					   .word = &q->ne, .once = try_take };
-
+	if (r == PRONGI_NOTHING)
 		r = wait_for(&a, deadline);
-	}
+	t.r = r;
 	if (r == -EMSGSIZE)
-		return prongi_fail(r, "%s: the next message is %s", what,
-				   fit->exact ? "of another size" : "too large");
-	return r ? blocked(r, what, r == PRONG_CLOSED ? "the queue is closed" : "it is empty") : 0;
-}
-
-/* What was taken from the ring is the caller's for good. */
-static void keep(struct prong_queue *q, const struct prongi_caller *me, uint32_t ref)
-{
-	struct prongi_message *m = prongi_message_at(q, ref);
-
-	/* No fence before the look at nj that follows: see left_of(). */
-	prongi_header_store(m, prongi_header(0, me->who, 0, PRONGI_TAKEN));
-	prongi_then(); /* the journal is about what has been committed */
-	prongi_hand_store(me->seat, PRONGI_IDLE, ref, PRONGI_NONE);
-	prongi_scrub(q, ref);
-}
-
-int prong_queue_get(prong_queue *q, void *data, size_t size, size_t *got, prong_time deadline)
-{
-	const struct prongi_fit fit = { size, !got };
-	struct prongi_message *m;
-	struct prongi_taken taken;
-	struct prongi_caller me;
-	int r = prongi_sit(q, &me);
-
-	if (r)
-		return r;
-	if (size && !data)
-		return prongi_fail(-EINVAL, "queue_get: nowhere to store");
-	r = take(q, &me, &fit, &taken, deadline, "queue_get");
-	if (r)
-		return r;
-	prongi_queue_tell(&q->nf);
-	m = prongi_message_at(q, taken.ref);
-	size = size_of(m);
-	if (size)
-		memcpy(data, data_of(m), size);
-	if (got)
-		*got = size;
-	if (taken.ring)
-		keep(q, &me, taken.ref);
-	else
-		prongi_adopt(q, &me, taken.ref);
-	prongi_queue_tell(&q->nj);
-	return 0;
+		prongi_fail(r, "%s: the next message is %s", what,
+			    fit.least == fit.most ? "of another size" : "too large");
+	else if (r)
+		blocked(r, what, r == PRONG_CLOSED ? "the queue is closed" : "it is empty");
+	return t;
 }
 
 /* --- messages in hand ----------------------------------------------------------------------- */
@@ -291,12 +252,10 @@ static void hold(struct prongi_seat *s, uint32_t ref)
 	prongi_then();
 }
 
-static void in_hand(struct prong_queue *q, uint32_t ref, uint64_t header, prong_message *m)
+static void in_hand(struct prongi_message *block, uint32_t ref, uint64_t header, prong_message *m)
 {
-	struct prongi_message *block = prongi_message_at(q, ref);
-
-	m->data = data_of(block);
-	m->size = size_of(block);
+	m->data = prongi_data_of(block);
+	m->size = prongi_size_of(block);
 	m->tries = prongi_header_tries(header) + 1;
 	m->block_ = ref;
 	m->hold_ = header;
@@ -317,32 +276,29 @@ static int held(struct prong_queue *q, const prong_message *m, const struct pron
 int prong_queue_reserve(prong_queue *q, size_t size, prong_message *m)
 {
 	struct prongi_caller me;
+	struct prongi_message *block;
 	uint64_t ticket, header;
 	uint32_t ref;
-	void *data;
 	int r = prongi_sit(q, &me);
 
 	if (r)
 		return r;
 	if (!m)
 		return prongi_fail(-EINVAL, "queue_reserve: nowhere to store");
-	r = check_put(q, size, "queue_reserve");
-	if (r)
-		return r;
 	/* acquire: pairs with the store in prong_queue_close(). */
 	if (atomic_load_explicit(&q->closed, memory_order_acquire))
 		return blocked(PRONG_CLOSED, "queue_reserve", "the queue is closed");
-	r = prepare(q, me.seat, size, &data);
+	r = prongi_prepare(q, me.seat, size, "queue_reserve", &block);
 	if (r)
 		return r;
 	ticket = atomic_fetch_add_explicit(&q->tickets, 1, memory_order_relaxed);
 	header = prongi_header(ticket, me.who, 0, PRONGI_RESERVED);
 	ref = prongi_spare(me.seat);
 	hold(me.seat, ref);
-	prongi_header_store(prongi_message_at(q, ref), header);
+	prongi_header_store(block, header);
 	prongi_then(); /* while both say so, it is the spare */
 	prongi_hand_store(me.seat, PRONGI_IDLE, PRONGI_NONE, PRONGI_NONE);
-	in_hand(q, ref, header, m);
+	in_hand(block, ref, header, m);
 	return 0;
 }
 
@@ -352,15 +308,13 @@ static void unreserve(struct prong_queue *q, const struct prongi_caller *me, uin
 	prongi_drop(q, me->seat);
 	prongi_hand_store(me->seat, PRONGI_ADOPT, PRONGI_NONE, ref);
 	prongi_then(); /* the journal says what the commit means */
-	prongi_header_store(prongi_message_at(q, ref),
-			    prongi_header(0, me->who, 0, PRONGI_TAKEN));
+	prongi_header_store(prongi_message_at(q, ref), prongi_header(0, me->who, 0, PRONGI_TAKEN));
 	prongi_then();
 	prongi_hand_store(me->seat, PRONGI_IDLE, ref, PRONGI_NONE);
 }
 
 /* It could not be put, and is reserved again. */
-static void rereserve(struct prong_queue *q, const struct prongi_caller *me,
-		      const prong_message *m)
+static void rereserve(struct prong_queue *q, const struct prongi_caller *me, const prong_message *m)
 {
 	prongi_header_store(prongi_message_at(q, m->block_), m->hold_);
 	prongi_then(); /* while both say so, it is the spare */
@@ -378,7 +332,9 @@ int prong_queue_commit(prong_queue *q, prong_message *m, prong_time deadline)
 	if (r)
 		return r;
 	unreserve(q, &me, m->block_);
-	r = put_spare(q, &me, deadline, "queue_commit");
+	r = prongi_ring_put(q, me, prongi_message_at(q, m->block_));
+	if (r)
+		r = prongi_wait_to_put(q, me, r, deadline, "queue_commit");
 	if (r)
 		rereserve(q, &me, m);
 	else
@@ -388,6 +344,7 @@ int prong_queue_commit(prong_queue *q, prong_message *m, prong_time deadline)
 
 int prong_queue_lease(prong_queue *q, prong_message *m, prong_time deadline)
 {
+	const struct prongi_fit any = { 0, SIZE_MAX };
 	struct prongi_taken taken;
 	struct prongi_caller me;
 	int r = prongi_sit(q, &me);
@@ -396,14 +353,16 @@ int prong_queue_lease(prong_queue *q, prong_message *m, prong_time deadline)
 		return r;
 	if (!m)
 		return prongi_fail(-EINVAL, "queue_lease: nowhere to store");
-	r = take(q, &me, NULL, &taken, deadline, "queue_lease");
-	if (r)
-		return r;
+	taken = prongi_ring_take(q, me, any);
+	if (taken.r)
+		taken = prongi_wait_to_take(q, me, any, taken.r, deadline, "queue_lease");
+	if (taken.r)
+		return taken.r;
 	hold(me.seat, taken.ref);
-	if (taken.ring)
+	if (prongi_from_ring(me.seat))
 		prongi_hand_store(me.seat, PRONGI_IDLE, PRONGI_NONE, PRONGI_NONE);
 	prongi_queue_tell(&q->nf);
-	in_hand(q, taken.ref, taken.header, m);
+	in_hand(taken.m, taken.ref, prongi_header_load(taken.m), m);
 	return 0;
 }
 

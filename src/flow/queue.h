@@ -155,7 +155,7 @@ struct prongi_message {
 };
 #define PRONGI_BY_REFERENCE ((uint64_t)1 << 63)
 
-/* The part that one thread has in one queue. */
+/* The part that one thread has in one queue.  Two lines: others read the first, when they help. */
 struct prongi_seat {
 	_Alignas(64) prongi_word owner; /* id of its slot; free when that slot is another's or
 				nobody's.  CAS by who sits down */
@@ -165,6 +165,9 @@ struct prongi_seat {
 					       what it is about to take.  As hand */
 	_Atomic uint32_t many;	  /* it may hold more than fits there.  As hand */
 	_Atomic uint32_t asleep;  /* its thread sleeps in a call.  Its thread */
+
+	uint64_t waited_at;	  /* get_at when it waited last.  Its thread */
+	uint32_t gather;	  /* pauses before it looks then.  Its thread */
 };
 
 struct prongi_ring {
@@ -280,6 +283,18 @@ static inline uint32_t prongi_spare(const struct prongi_seat *s)
 	return prongi_hand_spare(atomic_load_explicit(&s->hand, memory_order_relaxed));
 }
 
+static inline size_t prongi_size_of(const struct prongi_message *m)
+{
+	return atomic_load_explicit(&m->size, memory_order_relaxed) & ~PRONGI_BY_REFERENCE;
+}
+
+static inline void *prongi_data_of(struct prongi_message *m)
+{
+	if (atomic_load_explicit(&m->size, memory_order_relaxed) & PRONGI_BY_REFERENCE)
+		return (void *)(uintptr_t)atomic_load_explicit(&m->data[0], memory_order_relaxed);
+	return m->data;
+}
+
 /* --- sleeping and waking (queue.c) ---------------------------------------------------------- */
 
 /* Say that somebody will sleep on the word; return the value to sleep on.  Then look again. */
@@ -325,7 +340,7 @@ bool prongi_queue_is(const struct prong_queue *q);
 
 /* Which seats this thread had last. */
 struct prongi_seat_cache {
-	uintptr_t queue; /* address + 1 */
+	_Alignas(64) uintptr_t queue; /* address + 1 */
 	uint64_t id, me;
 	struct prongi_seat *seat;
 	uint32_t who;
@@ -340,16 +355,21 @@ struct prongi_caller {
 	uint32_t who; /* its number */
 };
 
-int prongi_sit_slow(struct prong_queue *q, struct prongi_caller *me);
+/* Have the cache name the thread's seat in q. */
+int prongi_sit_slow(struct prong_queue *q, struct prongi_seat_cache *c);
 
 static inline int prongi_sit(struct prong_queue *q, struct prongi_caller *me)
 {
-	const struct prongi_seat_cache *c =
+	struct prongi_seat_cache *c =
 		&prongi_seat_cache[(uintptr_t)q >> 8 & (PRONGI_CACHED - 1)];
 
-	if (c->queue != (uintptr_t)q + 1 || c->me != prongi_self.id ||
-	    c->id != atomic_load_explicit(&q->id, memory_order_relaxed))
-		return prongi_sit_slow(q, me);
+	if (__builtin_expect(c->queue != (uintptr_t)q + 1 || c->me != prongi_self.id ||
+			     c->id != atomic_load_explicit(&q->id, memory_order_relaxed), 0)) {
+		int r = prongi_sit_slow(q, c);
+
+		if (r)
+			return r;
+	}
 	me->seat = c->seat;
 	me->who = c->who;
 	return 0;
@@ -375,6 +395,25 @@ static inline int prongi_refill(struct prong_queue *q, struct prongi_seat *s)
 	return prongi_spare(s) != PRONGI_NONE ? 0 : prongi_refill_slow(q, s);
 }
 
+/* Make m, the spare, a message of more than the usual size. */
+int prongi_prepare_large(struct prong_queue *q, struct prongi_message *m, size_t size,
+			 const char *what);
+
+/* Make the spare a message of size bytes, and store where it is.  0, -EMSGSIZE or -ENOMEM. */
+static inline int prongi_prepare(struct prong_queue *q, struct prongi_seat *s, size_t size,
+				 const char *what, struct prongi_message **m)
+{
+	int r = prongi_refill(q, s);
+
+	if (r)
+		return r;
+	*m = prongi_message_at(q, prongi_spare(s));
+	if (__builtin_expect(size > q->usual, 0))
+		return prongi_prepare_large(q, *m, size, what);
+	atomic_store_explicit(&(*m)->size, size, memory_order_relaxed);
+	return 0;
+}
+
 /* Give the spare away, if there is one. */
 void prongi_drop(struct prong_queue *q, struct prongi_seat *s);
 
@@ -391,7 +430,13 @@ typedef void prongi_block_fn(struct prong_queue *q, const struct prongi_caller *
 void prongi_each_block(struct prong_queue *q, prongi_block_fn *fn, const struct prongi_caller *me);
 
 /* Free the memory of its own that the block may have. */
-void prongi_scrub(struct prong_queue *q, uint32_t ref);
+void prongi_scrub_slow(struct prongi_message *m);
+
+static inline void prongi_scrub(struct prongi_message *m)
+{
+	if (atomic_load_explicit(&m->size, memory_order_relaxed) & PRONGI_BY_REFERENCE)
+		prongi_scrub_slow(m);
+}
 
 /* Bytes for a ring and its blocks; and make them at the address, in memory that is zero.  more:
    blocks for seats. */
@@ -412,26 +457,48 @@ void prongi_queues_repair(struct prongi_slot *slot, uint64_t dead);
 
 enum { PRONGI_NOTHING = -10000 }; /* it is empty, or full */
 
-/* Put the spare, which is filled.  0, PRONG_CLOSED, PRONGI_NOTHING, -ENOMEM. */
-int prongi_ring_put(struct prong_queue *q, const struct prongi_caller *me);
+/* Put the spare m, which is filled.  0, PRONG_CLOSED, PRONGI_NOTHING, -ENOMEM. */
+int prongi_ring_put(struct prong_queue *q, struct prongi_caller me, struct prongi_message *m);
 
-/* What a get has room for. */
+/* How long a message may be that is taken. */
 struct prongi_fit {
-	size_t size;
-	bool exact;
+	size_t least, most;
 };
 
-/* What was taken. */
+/* What was taken, if r is 0.  The hand is GET when it is from the ring, for the spare; else it came
+   back, and the spare is still there. */
 struct prongi_taken {
+	struct prongi_message *m;
 	uint32_t ref;
-	bool ring;	 /* for the spare; else it came back, and the spare is still there */
-	uint64_t header; /* as it is now */
+	int r;
 };
 
 /* Take a message, if it fits: it is LEASED by the caller, and in held[0].  0, PRONG_CLOSED,
    PRONGI_NOTHING, -EMSGSIZE, -ENOMEM. */
-int prongi_ring_take(struct prong_queue *q, const struct prongi_caller *me,
-		     const struct prongi_fit *fit, struct prongi_taken *out);
+struct prongi_taken prongi_ring_take(struct prong_queue *q, struct prongi_caller me,
+				     struct prongi_fit fit);
+
+/* What was just taken is from the ring. */
+static inline bool prongi_from_ring(const struct prongi_seat *s)
+{
+	return prongi_hand_op(atomic_load_explicit(&s->hand, memory_order_relaxed)) == PRONGI_GET;
+}
+
+/* For who waits awake, hints: the messages that may wait; whether a put would find room, and n more
+   after it, or would be told of the end. */
+unsigned prongi_ring_limit(const struct prong_queue *q);
+bool prongi_ring_has_room(struct prong_queue *q, struct prongi_caller me, unsigned n);
+
+/* The thread has put a message since it waited for one. */
+extern _Thread_local bool prongi_has_put __attribute__((tls_model("initial-exec")));
+
+/* prongi_ring_put() said r, or prongi_ring_take() did: wait when there was nothing, for as long as
+   there is time; and word what becomes of it. */
+int prongi_wait_to_put(struct prong_queue *q, struct prongi_caller me, int r, prong_time deadline,
+		       const char *what);
+struct prongi_taken prongi_wait_to_take(struct prong_queue *q, struct prongi_caller me,
+					struct prongi_fit fit, int r, prong_time deadline,
+					const char *what);
 
 /* Take cell's message, of which the header is LEASED, out of it, and leave the spare. */
 void prongi_settle(prongi_word *cell, uint32_t turn, uint32_t ref, uint32_t spare);
@@ -439,8 +506,17 @@ void prongi_settle(prongi_word *cell, uint32_t turn, uint32_t ref, uint32_t spar
 /* Go on for whoever is taking the message seq, if anybody is.  False: nobody has taken it. */
 bool prongi_help(struct prong_queue *q, prongi_word *cell, uint64_t cur, uint64_t seq);
 
+/* --- what came back (queue_back.c) ---------------------------------------------------------- */
+
 /* The block is BACK: let it be found. */
 void prongi_mark(struct prong_queue *q, uint32_t ref);
 void prongi_bump_back(struct prong_queue *q);
+
+/* Of what is BACK the first that was put, or PRONGI_NONE. */
+struct prongi_lowest {
+	uint32_t ref;
+	uint64_t header;
+};
+struct prongi_lowest prongi_lowest_back(struct prong_queue *q);
 
 #endif

@@ -60,7 +60,7 @@ static int check(const struct prong_queue *q, const char *what)
 static void free_message(struct prong_queue *q, const struct prongi_caller *me, uint32_t ref)
 {
 	(void)me;
-	prongi_scrub(q, ref);
+	prongi_scrub(prongi_message_at(q, ref));
 }
 
 /* Free the scrap of the calling thread's slot, piece by piece. */

@@ -14,20 +14,48 @@
    tail, head and the seat's own put_at and get_at are hints that only grow: a search goes on from
    the highest, over cells that lie in one line.  So the shared ones need to move only now and then.
 
-   Not here: waiting, and what happens when there is no spare or no room, see queue_room.c. */
+   What it costs.  Between two processors the lines that travel are the cells', eight to a line, and
+   a block's; so each is asked for, to be written, before it is needed: the other's spare when it
+   has been swapped in, and further ahead as long as nobody else is found at this end.  The rest is
+   instructions: so the usual way through, prong_queue_put() and prong_queue_get() included, is
+   compiled into one function whose values stay in registers; what is seldom is called, and gets
+   them by value.
+
+   Not here: waiting, see queue.c, and what happens when there is no spare or no room, see
+   queue_room.c. */
 #include "flow/queue.h"
 #include <errno.h>
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#define SELDOM_CALLED __attribute__((noinline, cold))
+#define AHEAD \
+	8 /* places: their blocks are 16 lines, about as many as a processor asks for at once */
 #define SELDOM 8 /* cells in a line: the shared hints move by so many */
+
+enum {
+	AGAIN = -10001
+};
+
+/* What the compiler may expect. */
+static ALWAYS_INLINE bool usual(bool x)
+{
+	return __builtin_expect(x, true);
+}
 
 /* A place in the ring that is in use. */
 struct place {
 	struct prongi_ring *ring;
 	prongi_word *cell;
-	uint64_t seq, cur; /* cur: what the cell held */
+	uint64_t seq, at; /* at: counted from the ring's first */
+	uint64_t cur;     /* what the cell held */
 	uint32_t turn;
-	int32_t ahead;	   /* turns that the cell is ahead of the place */
 };
+
+/* The shared hint: relaxed, for the cells say what is true. */
+static uint64_t hint(const prongi_word *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
@@ -51,20 +79,44 @@ static void go_on(struct prong_queue *q, prongi_word *word, const struct prongi_
 						memory_order_relaxed);
 }
 
-/* Look at the cell of place seq. */
-static void look(struct place *p, uint64_t seq)
+/* Look at the cell of the place seq, but not before the ring's first. */
+static ALWAYS_INLINE struct place look(struct prongi_ring *r, uint64_t seq)
 {
-	p->seq = seq;
-	p->cell = prongi_cell_at(p->ring, seq);
-	p->turn = prongi_turn_of(p->ring, seq);
-	p->cur = prongi_cell_load(p->cell);
-	p->ahead = (int32_t)(prongi_cell_turn(p->cur) - p->turn);
+	uint64_t base = hint(&r->base);
+	uint64_t at = later(seq, base) - base;
+	prongi_word *cell = &r->cell[at & (r->cells - 1)];
+
+	return (struct place){
+		r, cell, base + at, at, prongi_cell_load(cell), (uint32_t)(at >> r->shift)
+	};
 }
 
-/* The shared hint: relaxed, for the cells say what is true. */
-static uint64_t hint(const prongi_word *word)
+/* How many turns the cell is ahead of the place. */
+static int32_t ahead(const struct place *p)
 {
-	return atomic_load_explicit(word, memory_order_relaxed);
+	return (int32_t)(prongi_cell_turn(p->cur) - p->turn);
+}
+
+/* The cell's state when its turn is that of the place, else more than any state. */
+static uint64_t state_now(const struct place *p)
+{
+	return (p->cur ^ prongi_cell(p->turn, 0, PRONGI_EMPTY)) &
+	       ~prongi_cell(0, PRONGI_NONE, PRONGI_EMPTY);
+}
+
+static bool has_spare(const struct place *p)
+{
+	return state_now(p) == PRONGI_EMPTY;
+}
+
+static bool is_full(uint64_t cell)
+{
+	return prongi_cell_state(cell) == PRONGI_FULL || prongi_cell_state(cell) == PRONGI_LAST;
+}
+
+static bool has_message(const struct place *p)
+{
+	return state_now(p) - PRONGI_FULL <= PRONGI_LAST - PRONGI_FULL;
 }
 
 static void raise_hint(prongi_word *word, uint64_t seq)
@@ -72,14 +124,8 @@ static void raise_hint(prongi_word *word, uint64_t seq)
 	uint64_t have = hint(word);
 
 	while (have < seq && !atomic_compare_exchange_weak_explicit(
-				     word, &have, seq, memory_order_relaxed,
-				     memory_order_relaxed))
+				     word, &have, seq, memory_order_relaxed, memory_order_relaxed))
 		;
-}
-
-static bool is_full(uint64_t cell)
-{
-	return prongi_cell_state(cell) == PRONGI_FULL || prongi_cell_state(cell) == PRONGI_LAST;
 }
 
 static bool queued_at(uint64_t header, uint64_t seq)
@@ -132,60 +178,80 @@ bool prongi_help(struct prong_queue *q, prongi_word *cell, uint64_t cur, uint64_
 	return true;
 }
 
-/* --- putting -------------------------------------------------------------------------------- */
+/* --- lines that will be needed ---------------------------------------------------------------- */
 
-/* Look at where the next message goes. */
-static void look_to_put(struct prong_queue *q, struct prongi_seat *s, struct place *p)
+/* Ask for the first two lines of a block, to be written. */
+static ALWAYS_INLINE void ask_for(struct prongi_message *m)
 {
-	p->ring = ring_at(&q->put_ring);
-	look(p, later(s->put_at, hint(&p->ring->base)));
-	if (p->ahead == 0 && prongi_cell_state(p->cur) == PRONGI_EMPTY)
-		return;
-	if (hint(&p->ring->tail) > p->seq)
-		look(p, hint(&p->ring->tail));
+	prongi_os_prefetch_write(m);
+	prongi_os_prefetch_write((char *)m + 64);
 }
 
-/* True when as many messages wait as may, though cells are left: the capacity is no power of 2. */
-static bool over_limit(struct prong_queue *q, const struct place *p)
+/* For who is alone at this end, and so comes to the places that follow: what a cell names that is
+   in that state; and now and then the cells of the line after it. */
+static ALWAYS_INLINE void ask_ahead(struct prong_queue *q, const struct place *p,
+				    enum prongi_cell state)
 {
-	const struct prongi_ring *r = p->ring;
-	struct place oldest = { .ring = p->ring };
+	uint64_t mask = p->ring->cells - 1;
+	uint64_t cur = prongi_cell_load(&p->ring->cell[(p->at + AHEAD) & mask]);
 
-	if (r->limit == r->cells || p->seq - hint(&r->base) < r->limit)
-		return false;
-	look(&oldest, p->seq - r->limit);
-	return oldest.ahead == 0 && is_full(oldest.cur) &&
-	       !prongi_help(q, oldest.cell, oldest.cur, oldest.seq);
+	if (prongi_cell_state(cur) == state)
+		ask_for(prongi_message_at(q, prongi_cell_ref(cur)));
+	if (p->seq % SELDOM == 0)
+		prongi_os_prefetch_write(&p->ring->cell[(p->at + AHEAD + SELDOM) & mask]);
+}
+
+/* --- putting -------------------------------------------------------------------------------- */
+
+/* The capacity is no power of 2: whether the message of so long ago is still there. */
+static SELDOM_CALLED bool limit_reached(struct prong_queue *q, struct prongi_ring *r, uint64_t seq)
+{
+	struct place oldest = look(r, seq - r->limit);
+
+	return has_message(&oldest) && !prongi_help(q, oldest.cell, oldest.cur, oldest.seq);
+}
+
+/* True when as many messages wait as may, though cells are left. */
+static ALWAYS_INLINE bool over_limit(struct prong_queue *q, const struct place *p)
+{
+	struct prongi_ring *r = p->ring;
+
+	return r->limit != r->cells && p->seq - hint(&r->base) >= r->limit &&
+	       limit_reached(q, r, p->seq);
 }
 
 /* Swap the spare for the cell's.  The order is header, journal, commit: repair takes seq from the
    header and the displaced spare from the journal. */
-static bool swap(struct prong_queue *q, const struct prongi_caller *me, const struct place *p)
+static ALWAYS_INLINE bool swap(struct prongi_caller me, struct prongi_message *m,
+			       const struct place *p)
 {
-	uint32_t mine = prongi_spare(me->seat), theirs = prongi_cell_ref(p->cur);
-	struct prongi_message *m = prongi_message_at(q, mine);
+	uint32_t mine = prongi_spare(me.seat), theirs = prongi_cell_ref(p->cur);
 
 	if (PRONGI_MUTANT(101))
-		prongi_hand_store(me->seat, PRONGI_PUT, mine, theirs);
-	prongi_header_store(m, prongi_header(p->seq, me->who, 0, PRONGI_QUEUED));
+		prongi_hand_store(me.seat, PRONGI_PUT, mine, theirs);
+	prongi_header_store(m, prongi_header(p->seq, me.who, 0, PRONGI_QUEUED));
 	if (!PRONGI_MUTANT(100) && !PRONGI_MUTANT(101))
-		prongi_hand_store(me->seat, PRONGI_PUT, mine, theirs);
+		prongi_hand_store(me.seat, PRONGI_PUT, mine, theirs);
 	if (!exchange(p->cell, p->cur, prongi_cell(p->turn, mine, PRONGI_FULL)))
 		return false;
 	prongi_then(); /* the commit is done before the hand says so */
-	prongi_hand_store(me->seat, PRONGI_IDLE, theirs, PRONGI_NONE);
-	prongi_os_prefetch_write(prongi_message_at(q, theirs));
+	prongi_hand_store(me.seat, PRONGI_IDLE, theirs, PRONGI_NONE);
 	return true;
 }
 
 /* The message is in. */
-static int put_done(struct prong_queue *q, struct prongi_seat *s, const struct place *p)
+static ALWAYS_INLINE void put_done(struct prong_queue *q, struct prongi_seat *s,
+				   const struct place *p)
 {
+	if (p->seq == s->put_at)
+		ask_ahead(q, p, PRONGI_EMPTY);
+	else
+		ask_for(prongi_message_at(q, prongi_cell_ref(p->cur)));
 	s->put_at = p->seq + 1;
+	prongi_has_put = true;
 	if ((p->seq + 1) % SELDOM == 0)
 		raise_hint(&p->ring->tail, p->seq + 1);
 	prongi_queue_tell(&q->ne);
-	return 0;
 }
 
 static int not_put(struct prongi_seat *s, int r)
@@ -193,8 +259,6 @@ static int not_put(struct prongi_seat *s, int r)
 	prongi_hand_store(s, PRONGI_IDLE, prongi_spare(s), PRONGI_NONE);
 	return r;
 }
-
-enum { AGAIN = -10001 };
 
 /* The cell still has the message of the turn before. */
 static int behind(struct prong_queue *q, const struct place *p)
@@ -210,74 +274,68 @@ static int behind(struct prong_queue *q, const struct place *p)
 	return prongi_grow(q, p->ring, p->seq, p->cur) ? -ENOMEM : AGAIN;
 }
 
-static int try_put(struct prong_queue *q, const struct prongi_caller *me, struct place *p)
+/* There is no spare at the place. */
+static SELDOM_CALLED int no_spare_there(struct prong_queue *q, struct prongi_caller me,
+					struct place p)
 {
-	look_to_put(q, me->seat, p);
-	if (p->ahead < 0)
-		return behind(q, p);
-	if (p->ahead == 0 && prongi_cell_state(p->cur) == PRONGI_EMPTY) {
-		if (over_limit(q, p))
-			return PRONGI_NOTHING;
-		return swap(q, me, p) ? 0 : AGAIN;
+	if (hint(&p.ring->tail) > p.seq) {
+		me.seat->put_at = hint(&p.ring->tail);
+		return AGAIN;
 	}
-	if (p->ahead == 0 && prongi_cell_state(p->cur) == PRONGI_SEALED)
+	if (ahead(&p) < 0)
+		return behind(q, &p);
+	if (state_now(&p) == PRONGI_SEALED)
 		return PRONG_CLOSED;
-	if (p->ahead == 0 && prongi_cell_state(p->cur) == PRONGI_MOVED)
-		go_on(q, &q->put_ring, p->ring);
+	if (state_now(&p) == PRONGI_MOVED)
+		go_on(q, &q->put_ring, p.ring);
 	else /* taken by another, who perhaps died before he moved the hint */
-		me->seat->put_at = p->seq + 1;
+		me.seat->put_at = p.seq + 1;
 	return AGAIN;
 }
 
-int prongi_ring_put(struct prong_queue *q, const struct prongi_caller *me)
+static ALWAYS_INLINE int ring_put(struct prong_queue *q, struct prongi_caller me,
+				  struct prongi_message *m)
 {
-	struct place p;
-	int r;
+	int r = AGAIN;
 
 	do {
+		struct place p;
+
 		/* acquire: pairs with the store in prong_queue_close(). */
-		if (atomic_load_explicit(&q->closed, memory_order_acquire))
-			return not_put(me->seat, PRONG_CLOSED);
-		r = try_put(q, me, &p);
+		if (!usual(!atomic_load_explicit(&q->closed, memory_order_acquire)))
+			return not_put(me.seat, PRONG_CLOSED);
+		p = look(ring_at(&q->put_ring), me.seat->put_at);
+		if (!usual(has_spare(&p))) {
+			r = no_spare_there(q, me, p);
+		} else if (over_limit(q, &p)) {
+			r = PRONGI_NOTHING;
+		} else if (usual(swap(me, m, &p))) {
+			put_done(q, me.seat, &p);
+			return 0;
+		}
 	} while (r == AGAIN);
-	return r ? not_put(me->seat, r) : put_done(q, me->seat, &p);
+	return not_put(me.seat, r);
 }
 
-/* --- what came back ------------------------------------------------------------------------- */
-
-/* The word of marks for the block, and its bit: { version 32, a bit for each block 32 }. */
-static prongi_word *marks_of(struct prong_queue *q, uint32_t ref)
+int prongi_ring_put(struct prong_queue *q, struct prongi_caller me, struct prongi_message *m)
 {
-	struct prongi_chunk *c = &q->chunk[ref >> 24];
-	uint64_t n = atomic_load_explicit(&c->n, memory_order_relaxed);
-	uint64_t at = atomic_load_explicit(&c->at, memory_order_relaxed) + n * q->stride;
-
-	return (prongi_word *)(uintptr_t)at + (ref & 0xffffff) / 32;
+	return ring_put(q, me, m);
 }
 
-void prongi_mark(struct prong_queue *q, uint32_t ref)
+unsigned prongi_ring_limit(const struct prong_queue *q)
 {
-	prongi_word *word = marks_of(q, ref);
-	uint64_t v = atomic_load_explicit(word, memory_order_relaxed), to;
-
-	do
-		to = (v + ((uint64_t)1 << 32)) | (uint64_t)1 << ref % 32;
-	/* release: pairs with the acquire in lowest_in(): the header that is BACK is seen. */
-	while (!atomic_compare_exchange_weak_explicit(word, &v, to, memory_order_release,
-						      memory_order_relaxed));
+	return (unsigned)ring_at(&q->put_ring)->limit;
 }
 
-void prongi_bump_back(struct prong_queue *q)
+bool prongi_ring_has_room(struct prong_queue *q, struct prongi_caller me, unsigned n)
 {
-	uint64_t v = atomic_load_explicit(&q->back, memory_order_relaxed);
+	struct place p = look(ring_at(&q->put_ring), me.seat->put_at + n);
 
-	/* seq_cst: pairs with back_now(), and by the look at ne that follows with
-	   prongi_queue_listen(). */
-	while (!atomic_compare_exchange_weak_explicit(&q->back, &v, (v + 2) | 1,
-						      memory_order_seq_cst,
-						      memory_order_relaxed))
-		;
+	return ahead(&p) > 0 || has_spare(&p) ||
+	       atomic_load_explicit(&q->closed, memory_order_relaxed);
 }
+
+/* --- getting -------------------------------------------------------------------------------- */
 
 static uint64_t back_now(const struct prong_queue *q)
 {
@@ -285,77 +343,23 @@ static uint64_t back_now(const struct prong_queue *q)
 	return atomic_load_explicit(&q->back, memory_order_seq_cst);
 }
 
-struct lowest {
-	uint32_t ref;
-	uint64_t header;
-};
-
-static bool before(uint64_t header, uint64_t other)
+static bool fits(const struct prongi_message *m, struct prongi_fit fit)
 {
-	return (int64_t)((header >> 24 << 24) - (other >> 24 << 24)) < 0;
+	return prongi_size_of(m) - fit.least <= fit.most - fit.least;
 }
 
-/* Among the 32 blocks of a word of marks. */
-static void lowest_in(struct prong_queue *q, prongi_word *word, uint32_t first,
-		      struct lowest *low)
+/* It does not fit, if it still is that message. */
+static int misfit(const struct prongi_message *m, uint64_t header)
 {
-	/* acquire: pairs with prongi_mark(). */
-	uint64_t v = atomic_load_explicit(word, memory_order_acquire);
-
-	for (uint32_t bits = (uint32_t)v; bits; bits &= bits - 1) {
-		uint32_t bit = (uint32_t)__builtin_ctz(bits), ref = first + bit;
-		uint64_t header = prongi_header_load(prongi_message_at(q, ref));
-
-		if (prongi_header_state(header) != PRONGI_BACK) {
-			uint64_t had = v;
-
-			v &= ~((uint64_t)1 << bit);
-			/* Fails when somebody marked meanwhile: then it stays for the next. */
-			atomic_compare_exchange_strong_explicit(word, &had, v,
-								memory_order_relaxed,
-								memory_order_relaxed);
-		} else if (low->ref == PRONGI_NONE || before(header, low->header)) {
-			*low = (struct lowest){ ref, header };
-		}
-	}
-}
-
-static struct lowest lowest(struct prong_queue *q)
-{
-	struct lowest low = { PRONGI_NONE, 0 };
-
-	for (uint32_t i = 0; i < PRONGI_CHUNKS; i++) {
-		uint64_t n = 0;
-
-		/* acquire: pairs with the release in prongi_ring_make() and the like. */
-		if (atomic_load_explicit(&q->chunk[i].at, memory_order_acquire))
-			n = atomic_load_explicit(&q->chunk[i].n, memory_order_relaxed);
-		for (uint32_t k = 0; k < n; k += 32)
-			lowest_in(q, marks_of(q, i << 24 | k), i << 24 | k, &low);
-	}
-	return low;
-}
-
-/* --- getting -------------------------------------------------------------------------------- */
-
-static bool fits(const struct prongi_message *m, const struct prongi_fit *fit)
-{
-	uint64_t size = atomic_load_explicit(&m->size, memory_order_relaxed) &
-			~PRONGI_BY_REFERENCE;
-
-	return !fit || (fit->exact ? size == fit->size : size <= fit->size);
+	return prongi_header_load(m) == header ? -EMSGSIZE : AGAIN;
 }
 
 /* The lease of the block, by its header: the commit of every get. */
-static bool lease(struct prong_queue *q, const struct prongi_caller *me, uint32_t ref,
-		  uint64_t from, struct prongi_taken *out)
+static ALWAYS_INLINE bool lease(struct prongi_message *m, struct prongi_caller me, uint64_t from,
+				uint32_t tries)
 {
-	struct prongi_message *m = prongi_message_at(q, ref);
-	uint32_t tries = prongi_header_state(from) == PRONGI_BACK ? prongi_header_tries(from) : 0;
-	uint64_t to = prongi_header(prongi_header_seq(from), me->who, tries, PRONGI_LEASED);
+	uint64_t to = prongi_header(prongi_header_seq(from), me.who, tries, PRONGI_LEASED);
 
-	out->ref = ref;
-	out->header = to;
 	/* acq_rel: pairs with prongi_header_store() of who put it, and by the release with
 	   prongi_help(), which then sees our hand. */
 	return atomic_compare_exchange_strong_explicit(&m->header, &from, to, memory_order_acq_rel,
@@ -363,7 +367,7 @@ static bool lease(struct prong_queue *q, const struct prongi_caller *me, uint32_
 }
 
 /* What is about to be taken, so that repair finds it when it is. */
-static void about_to_hold(struct prongi_seat *s, uint32_t ref)
+static ALWAYS_INLINE void about_to_hold(struct prongi_seat *s, uint32_t ref)
 {
 	if (!PRONGI_MUTANT(111))
 		atomic_store_explicit(&s->held[0], ref + 1, memory_order_relaxed);
@@ -371,61 +375,75 @@ static void about_to_hold(struct prongi_seat *s, uint32_t ref)
 }
 
 /* Take what came back first, if there is any. */
-static int take_back(struct prong_queue *q, const struct prongi_caller *me,
-		     const struct prongi_fit *fit, uint64_t back, struct prongi_taken *out)
+static SELDOM_CALLED struct prongi_taken take_back(struct prong_queue *q, struct prongi_caller me,
+						   struct prongi_fit fit, uint64_t back)
 {
-	struct lowest low = lowest(q);
+	struct prongi_lowest low = prongi_lowest_back(q);
+	struct prongi_taken t = { NULL, low.ref, AGAIN };
 
 	if (low.ref == PRONGI_NONE) {
 		atomic_compare_exchange_strong_explicit(&q->back, &back, back & ~(uint64_t)1,
-							memory_order_relaxed,
-							memory_order_relaxed);
-		return AGAIN;
+							memory_order_relaxed, memory_order_relaxed);
+		return t;
 	}
-	if (!fits(prongi_message_at(q, low.ref), fit))
-		return prongi_header_load(prongi_message_at(q, low.ref)) == low.header ? -EMSGSIZE
-										       : AGAIN;
+	t.m = prongi_message_at(q, low.ref);
+	if (!fits(t.m, fit)) {
+		t.r = misfit(t.m, low.header);
+		return t;
+	}
 	/* A GET that failed may still be in the hand, and name this very block. */
-	prongi_hand_store(me->seat, PRONGI_IDLE, prongi_spare(me->seat), PRONGI_NONE);
-	about_to_hold(me->seat, low.ref);
-	out->ring = false;
-	return lease(q, me, low.ref, low.header, out) ? 0 : AGAIN;
+	prongi_hand_store(me.seat, PRONGI_IDLE, prongi_spare(me.seat), PRONGI_NONE);
+	about_to_hold(me.seat, low.ref);
+	if (lease(t.m, me, low.header, prongi_header_tries(low.header)))
+		t.r = 0;
+	return t;
 }
 
 /* There is a message at the place: take it. */
-static int take_full(struct prong_queue *q, const struct prongi_caller *me,
-		     const struct prongi_fit *fit, const struct place *p, struct prongi_taken *out)
+static ALWAYS_INLINE int take_full(struct prong_queue *q, struct prongi_caller me,
+				   struct prongi_fit fit, const struct place *p,
+				   struct prongi_message *m)
 {
-	uint32_t ref = prongi_cell_ref(p->cur), spare = prongi_spare(me->seat);
-	struct prongi_message *m = prongi_message_at(q, ref);
+	uint32_t ref = prongi_cell_ref(p->cur), spare = prongi_spare(me.seat);
 	uint64_t header;
 
-	prongi_os_prefetch_write(m);
+	ask_for(m);
+	prongi_os_prefetch_write(p->cell);
 	header = prongi_header_load(m);
-	if (!queued_at(header, p->seq)) {
+	if (!usual(queued_at(header, p->seq))) {
 		prongi_help(q, p->cell, p->cur, p->seq);
 		return AGAIN;
 	}
-	if (!fits(m, fit))
-		return prongi_header_load(m) == header ? -EMSGSIZE : AGAIN;
-	about_to_hold(me->seat, ref);
+	if (!usual(fits(m, fit)))
+		return misfit(m, header);
+	about_to_hold(me.seat, ref);
 	if (!PRONGI_MUTANT(103))
-		prongi_hand_store(me->seat, PRONGI_GET, spare, ref);
-	if (!lease(q, me, ref, header, out))
+		prongi_hand_store(me.seat, PRONGI_GET, spare, ref);
+	if (!usual(lease(m, me, header, 0)))
 		return AGAIN;
-	prongi_settle(p->cell, p->turn, ref, spare);
-	me->seat->get_at = p->seq + 1;
-	out->ring = true;
+	if (!usual(exchange(p->cell, p->cur, emptied(p->cur, spare))))
+		prongi_settle(p->cell, p->turn, ref, spare);
 	return 0;
 }
 
+/* The message is out. */
+static ALWAYS_INLINE void take_done(struct prong_queue *q, struct prongi_seat *s,
+				    const struct place *p)
+{
+	if (p->seq == s->get_at)
+		ask_ahead(q, p, PRONGI_FULL);
+	s->get_at = p->seq + 1;
+	if ((p->seq + 1) % SELDOM == 0)
+		raise_hint(&p->ring->head, p->seq + 1);
+}
+
 /* Nothing is at the place to get.  It was so while nothing was BACK either. */
-static int take_nothing(struct prong_queue *q, const struct prongi_caller *me,
-			const struct place *p, uint64_t back)
+static int take_nothing(struct prong_queue *q, struct prongi_caller me, const struct place *p,
+			uint64_t back)
 {
 	if (back_now(q) != back)
 		return AGAIN;
-	prongi_hand_store(me->seat, PRONGI_IDLE, prongi_spare(me->seat), PRONGI_NONE);
+	prongi_hand_store(me.seat, PRONGI_IDLE, prongi_spare(me.seat), PRONGI_NONE);
 	if (prongi_cell_state(p->cur) == PRONGI_SEALED)
 		return PRONG_CLOSED;
 	/* acquire: pairs with the store in prong_queue_close(). */
@@ -440,51 +458,121 @@ static int take_nothing(struct prong_queue *q, const struct prongi_caller *me,
 	return PRONG_CLOSED;
 }
 
-/* Look at where the next message comes from. */
-static void look_to_get(struct prong_queue *q, struct prongi_seat *s, struct place *p)
+/* No message is at the place. */
+static SELDOM_CALLED int no_message_there(struct prong_queue *q, struct prongi_caller me,
+					  struct place p, uint64_t back)
 {
-	p->ring = ring_at(&q->get_ring);
-	look(p, later(s->get_at, hint(&p->ring->base)));
-	if (p->ahead == 0 && is_full(p->cur))
-		return;
-	if (hint(&p->ring->head) > p->seq)
-		look(p, hint(&p->ring->head));
-}
-
-static int try_take(struct prong_queue *q, const struct prongi_caller *me,
-		    const struct prongi_fit *fit, struct prongi_taken *out)
-{
-	uint64_t back = back_now(q);
-	struct place p;
-
-	if (back & 1)
-		return take_back(q, me, fit, back, out);
-	look_to_get(q, me->seat, &p);
-	if (p.ahead > 0) { /* taken by another, who perhaps died before he moved the hint */
-		me->seat->get_at = p.seq + 1;
+	if (hint(&p.ring->head) > p.seq) {
+		me.seat->get_at = hint(&p.ring->head);
+		return AGAIN;
+	}
+	if (ahead(&p) > 0) { /* taken by another, who perhaps died before he moved the hint */
+		me.seat->get_at = p.seq + 1;
 		return AGAIN;
 	}
 	if (prongi_cell_state(p.cur) == PRONGI_MOVED) {
 		go_on(q, &q->get_ring, p.ring);
 		return AGAIN;
 	}
-	if (!is_full(p.cur))
-		return take_nothing(q, me, &p, back);
-	if (prongi_refill(q, me->seat))
-		return -ENOMEM;
-	int r = take_full(q, me, fit, &p, out);
-	if (r == 0 && (p.seq + 1) % SELDOM == 0)
-		raise_hint(&p.ring->head, p.seq + 1);
+	return take_nothing(q, me, &p, back);
+}
+
+static ALWAYS_INLINE struct prongi_taken ring_take(struct prong_queue *q, struct prongi_caller me,
+						   struct prongi_fit fit)
+{
+	struct prongi_taken t;
+
+	do {
+		uint64_t back = back_now(q);
+		struct place p;
+
+		if (!usual(!(back & 1))) {
+			t = take_back(q, me, fit, back);
+			continue;
+		}
+		p = look(ring_at(&q->get_ring), me.seat->get_at);
+		t.ref = prongi_cell_ref(p.cur);
+		t.m = prongi_message_at(q, t.ref);
+		if (!usual(has_message(&p)))
+			t.r = no_message_there(q, me, p, back);
+		else if (prongi_refill(q, me.seat))
+			t.r = -ENOMEM;
+		else
+			t.r = take_full(q, me, fit, &p, t.m);
+		if (usual(t.r == 0))
+			take_done(q, me.seat, &p);
+	} while (t.r == AGAIN);
+	return t;
+}
+
+struct prongi_taken prongi_ring_take(struct prong_queue *q, struct prongi_caller me,
+				     struct prongi_fit fit)
+{
+	return ring_take(q, me, fit);
+}
+
+/* --- put and get ---------------------------------------------------------------------------- */
+
+int prong_queue_put(prong_queue *q, const void *data, size_t size, prong_time deadline)
+{
+	struct prongi_message *m;
+	struct prongi_caller me;
+	int r = prongi_sit(q, &me);
+
+	if (r)
+		return r;
+	if (size && !data)
+		return prongi_fail(-EINVAL, "queue_put: no data");
+	r = prongi_prepare(q, me.seat, size, "queue_put", &m);
+	if (r)
+		return r;
+	if (size)
+		memcpy(prongi_data_of(m), data, size);
+	r = ring_put(q, me, m);
+	if (usual(r == 0))
+		return 0;
+	r = prongi_wait_to_put(q, me, r, deadline, "queue_put");
+	if (r)
+		prongi_scrub(m);
 	return r;
 }
 
-int prongi_ring_take(struct prong_queue *q, const struct prongi_caller *me,
-		     const struct prongi_fit *fit, struct prongi_taken *out)
+/* What was taken from the ring is the caller's for good. */
+static ALWAYS_INLINE void keep(struct prongi_caller me, struct prongi_message *m, uint32_t ref)
 {
-	int r;
+	/* No fence before the look at nj that follows: see left_of(). */
+	prongi_header_store(m, prongi_header(0, me.who, 0, PRONGI_TAKEN));
+	prongi_then(); /* the journal is about what has been committed */
+	prongi_hand_store(me.seat, PRONGI_IDLE, ref, PRONGI_NONE);
+	prongi_scrub(m);
+}
 
-	do
-		r = try_take(q, me, fit, out);
-	while (r == AGAIN);
-	return r;
+int prong_queue_get(prong_queue *q, void *data, size_t size, size_t *got, prong_time deadline)
+{
+	const struct prongi_fit fit = { got ? 0 : size, size };
+	struct prongi_taken taken;
+	struct prongi_caller me;
+	int r = prongi_sit(q, &me);
+
+	if (r)
+		return r;
+	if (size && !data)
+		return prongi_fail(-EINVAL, "queue_get: nowhere to store");
+	taken = ring_take(q, me, fit);
+	if (!usual(taken.r == 0))
+		taken = prongi_wait_to_take(q, me, fit, taken.r, deadline, "queue_get");
+	if (taken.r)
+		return taken.r;
+	prongi_queue_tell(&q->nf);
+	size = prongi_size_of(taken.m);
+	if (size)
+		memcpy(data, prongi_data_of(taken.m), size);
+	if (got)
+		*got = size;
+	if (usual(prongi_from_ring(me.seat)))
+		keep(me, taken.m, taken.ref);
+	else
+		prongi_adopt(q, &me, taken.ref);
+	prongi_queue_tell(&q->nj);
+	return 0;
 }

@@ -141,12 +141,8 @@ struct prongi_ring *prongi_ring_of(struct prong_queue *q, uint64_t seq)
 
 /* --- blocks of their own -------------------------------------------------------------------- */
 
-void prongi_scrub(struct prong_queue *q, uint32_t ref)
+void prongi_scrub_slow(struct prongi_message *m)
 {
-	struct prongi_message *m = prongi_message_at(q, ref);
-
-	if (!(atomic_load_explicit(&m->size, memory_order_relaxed) & PRONGI_BY_REFERENCE))
-		return;
 	prong_free_at(place(&m->data[0]));
 	atomic_store_explicit(&m->size, 0, memory_order_relaxed);
 }
@@ -230,7 +226,7 @@ void prongi_drop(struct prong_queue *q, struct prongi_seat *s)
 
 	if (ref == PRONGI_NONE)
 		return;
-	prongi_scrub(q, ref);
+	prongi_scrub(prongi_message_at(q, ref));
 	prongi_begin(prongi_queue_lock(q));
 	set(&prongi_message_at(q, ref)->data[0], prongi_get(&q->free));
 	prongi_set(&q->free, ref + 1);
@@ -261,7 +257,7 @@ void prongi_adopt(struct prong_queue *q, const struct prongi_caller *me, uint32_
 	prongi_then();
 	prongi_hand_store(me->seat, PRONGI_IDLE, ref, PRONGI_NONE);
 	prongi_let_go(me->seat, ref);
-	prongi_scrub(q, ref);
+	prongi_scrub(m);
 }
 
 /* --- growth --------------------------------------------------------------------------------- */

@@ -169,7 +169,7 @@ static void inherit_spare(struct prong_queue *q, const struct prongi_caller *me)
 	if (!PRONGI_MUTANT(115))
 		prongi_header_store(prongi_message_at(q, ref),
 				    prongi_header(0, me->who, 0, PRONGI_TAKEN));
-	prongi_scrub(q, ref);
+	prongi_scrub(prongi_message_at(q, ref));
 }
 
 /* Take over what the last owner left. */
@@ -222,10 +222,9 @@ static bool find_seat(struct prong_queue *q, struct prongi_caller *me)
 	return false;
 }
 
-int prongi_sit_slow(struct prong_queue *q, struct prongi_caller *me)
+int prongi_sit_slow(struct prong_queue *q, struct prongi_seat_cache *c)
 {
-	struct prongi_seat_cache *c =
-		&prongi_seat_cache[(uintptr_t)q >> 8 & (PRONGI_CACHED - 1)];
+	struct prongi_caller me;
 	uint64_t id;
 	int r;
 
@@ -240,14 +239,14 @@ int prongi_sit_slow(struct prong_queue *q, struct prongi_caller *me)
 	r = enter_in_slot(q, id);
 	if (r < 0)
 		return r;
-	if (!r || !find_seat(q, me)) {
-		r = take_seat(q, me);
+	if (!r || !find_seat(q, &me)) {
+		r = take_seat(q, &me);
 		if (r)
 			return r;
-		inherit(q, me);
+		inherit(q, &me);
 	}
-	*c = (struct prongi_seat_cache){ (uintptr_t)q + 1, id, prongi_self.id, me->seat,
-					 me->who };
+	*c = (struct prongi_seat_cache){ (uintptr_t)q + 1, id, prongi_self.id, me.seat,
+					 me.who };
 	return 0;
 }
 
