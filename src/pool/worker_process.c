@@ -23,7 +23,7 @@ static int start(struct prong_pool *pool, struct prongi_worker *w)
 	const struct prongi_worker_arg arg = { pool, w };
 
 	return prong_process_start(&w->process, live, &arg, sizeof arg,
-				   &(prong_process_opts){ .name = w->name });
+				   &(prong_process_opts){ .name = w->name, .trace = true });
 }
 
 static bool ended(struct prongi_worker *w, struct prongi_worker_end *end)

@@ -230,6 +230,36 @@ static int die_of(void *arg)
 	return 0;
 }
 
+static int write_to_nowhere(void *arg)
+{
+	*(volatile int *)*(void **)arg = 1;
+	return 0;
+}
+
+static void a_crash_is_told_with_its_stack(void **state)
+{
+	prong_pool *pool = open_pool("processes:1", NULL);
+	void *nowhere = (void *)(uintptr_t)64;
+	prong_future *f = submit(pool, write_to_nowhere, &nowhere, sizeof nowhere,
+				 &(prong_task_opts){ .name = "b.h" });
+	prong_report why;
+	char text[4096];
+
+	(void)state;
+	CHECK_EQ(prong_future_get(f, NULL, 0, soon()), PRONG_CRASHED);
+	prong_future_report(f, &why);
+	CHECK_EQ(why.signal, SIGSEGV);
+	CHECK_STR(why.name, "b.h");
+	if (!TEST_ASAN) {
+		CHECK(why.has_address && why.address == 64);
+		CHECK(why.frames > 0);
+		prong_report_text(&why, text, sizeof text);
+		CHECK(strstr(text, "write_to_nowhere"));
+	}
+	prong_future_free(f);
+	finish(pool);
+}
+
 static void a_crash_costs_its_task_alone(void **state)
 {
 	static const int ways[] = { SIGSEGV, SIGKILL, SIGABRT, -3 };
@@ -426,6 +456,7 @@ int main(int argc, char **argv)
 		CASE(a_result_has_the_size_that_the_task_gives_it),
 		CASE(a_failure_is_told_with_its_code_and_message),
 		CASE(any_member_may_submit_and_wait),
+		CASE(a_crash_is_told_with_its_stack),
 		CASE(a_crash_costs_its_task_alone),
 		CASE(a_task_is_tried_again_as_often_as_it_may),
 		CASE(what_is_wrong_is_refused),
