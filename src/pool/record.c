@@ -332,8 +332,10 @@ static uint64_t unhold(struct prong_future *f, uint64_t v)
 /* It was handed in by one who died; whether its message was put nobody knows. */
 static void put_again(struct prong_pool *pool, struct prong_future *f, uint64_t v)
 {
-	if (prongi_task_step(f, &v, prongi_task_state(v, PRONGI_TASK_QUEUED, prongi_ident())) &&
-	    prongi_task_put(pool, f)) {
+	while (!prongi_task_step(f, &v, prongi_task_state(v, PRONGI_TASK_QUEUED, prongi_ident())))
+		if (prongi_task_phase(v) != PRONGI_TASK_QUEUED || !dead(v))
+			return;
+	if (prongi_task_put(pool, f)) {
 		/* There is no room now: let it seem dead, for the next time. */
 		v = prongi_task_state(v, PRONGI_TASK_QUEUED, prongi_ident());
 		prongi_task_step(f, &v, prongi_task_state(v, PRONGI_TASK_QUEUED, 0xffffffffu));

@@ -68,29 +68,29 @@ void prongi_report_task(struct prong_pool *pool, const prong_report *report)
 
 /* --- again ---------------------------------------------------------------------------------- */
 
-/* Put f, which was in state v, for its next attempt.  With no room for the message, soon. */
-static void put_again(struct prong_pool *pool, struct prong_future *f, uint64_t v)
+/* Put f, which was seen in state v, once more; more: PRONGI_TASK_ONE for a further attempt, or 0.
+   Its flags may change meanwhile, since others begin to wait for it.  Return false when it is in
+   another phase by now. */
+static bool queue_again(struct prong_pool *pool, struct prong_future *f, uint64_t v, uint64_t more)
 {
-	uint64_t to =
-		prongi_task_state((v & ~(PRONGI_TASK_TOLD | PRONGI_TASK_DOOMED)) + PRONGI_TASK_ONE,
-				  PRONGI_TASK_QUEUED, prongi_ident());
+	enum prongi_task phase = prongi_task_phase(v);
+	uint64_t to;
 
-	if (!prongi_task_step(f, &v, to))
-		return;
-	atomic_fetch_add_explicit(&pool->retried, 1, memory_order_relaxed);
+	do {
+		if (prongi_task_phase(v) != phase)
+			return false;
+		to = prongi_task_state((v & ~(PRONGI_TASK_TOLD | PRONGI_TASK_DOOMED)) + more,
+				       PRONGI_TASK_QUEUED, prongi_ident());
+	} while (!prongi_task_step(f, &v, to));
 	while (prongi_task_put(pool, f) == PRONG_FULL)
-		prongi_os_sleep(prong_in_ms(1));
+		prongi_os_sleep(prong_in_ms(1)); /* workers make room */
+	return true;
 }
 
-/* A share goes on for as long as there is something to do: its attempts are its items'. */
-static void put_share_again(struct prong_pool *pool, struct prong_future *f, uint64_t v)
+static void put_again(struct prong_pool *pool, struct prong_future *f, uint64_t v)
 {
-	uint64_t to = prongi_task_state(v & ~(PRONGI_TASK_TOLD | PRONGI_TASK_DOOMED),
-					PRONGI_TASK_QUEUED, prongi_ident());
-
-	if (prongi_task_step(f, &v, to))
-		while (prongi_task_put(pool, f) == PRONG_FULL)
-			prongi_os_sleep(prong_in_ms(1));
+	if (queue_again(pool, f, v, PRONGI_TASK_ONE))
+		atomic_fetch_add_explicit(&pool->retried, 1, memory_order_relaxed);
 }
 
 static void put_later(struct prong_future *f, uint64_t v, int64_t when)
@@ -182,7 +182,8 @@ bool prongi_settle_worker(struct prong_pool *pool, struct prongi_worker *w,
 		prongi_map_settle(pool, w, f, phase, &report);
 		if (phase != PRONGI_TASK_CANCELLED &&
 		    prongi_pool_phase(pool) <= PRONGI_POOL_CLOSED) {
-			put_share_again(pool, f, v);
+			/* Its attempts are its items'. */
+			(void)queue_again(pool, f, v, 0);
 			return false;
 		}
 	}
