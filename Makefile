@@ -11,6 +11,7 @@
 #             [PAIRS=1]      two at a time, at every pair of instructions
 #   make model [NAME=...]    search the states of the models, see doc/model.md
 #   make soak [SECONDS=60]   kill producers and consumers of one queue at random
+#   make fuzz [TARGET=pickle] [SECONDS=120]   run the fuzzers, each so long
 #   make interop             values there and back, and connections, with each CPython found
 #   make install [DESTDIR=...] [PREFIX=/usr/local]
 #   make clean
@@ -63,6 +64,9 @@ SECONDS ?= 60
 soak: build
 	@$(BUILD)/test/soak/prong-soak $(SECONDS)
 
+fuzz: setup
+	@SECONDS=$(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),120) tools/fuzz.sh $(TARGET)
+
 interop: build
 	@tools/interop.sh $(BUILD)/test/interop
 
@@ -73,5 +77,5 @@ install: build
 clean:
 	@rm -rf build
 
-.PHONY: all build setup demo check bench kill model soak interop install clean
+.PHONY: all build setup demo check bench kill model soak fuzz interop install clean
 .NOTPARALLEL:

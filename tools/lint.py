@@ -12,7 +12,7 @@ import sys
 
 MAX_LINE = 100
 MAX_FILE = 600
-CODE = ("src", "include", "test", "bench", "examples")
+CODE = ("src", "include", "test", "bench", "examples", "fuzz")
 
 # A room may include from itself and from those before it.
 ROOMS = ["os", "family", "sync", "run", "flow"]
