@@ -3,8 +3,8 @@
       conn listen ADDRESS KEY [old]     accept until standard input ends
       conn connect ADDRESS KEY [old]    connect once
 
-   KEY is in hexadecimal.  A listener first prints its address.  Each connection, at its end, and each
-   failure is a line: "done 3" after three messages, or a word for what went wrong. */
+   KEY is in hexadecimal.  A listener first prints its address.  Each connection, at its end, and
+   each failure is a line: "done 3" after three messages, or a word for what went wrong. */
 #include <errno.h>
 #include <poll.h>
 #include <prong/net.h>

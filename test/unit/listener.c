@@ -208,8 +208,6 @@ static void who_takes_too_long_is_gone(void **state)
 	auth.handshake_ms = 20;
 	l = raw_listener(&auth);
 	fd = raw_dial(prong_listener_address(l));
-	CHECK_EQ(prong_listener_accept(l, &c, prong_in_ms(5)), PRONG_TIMEDOUT);
-	CHECK_EQ(stats(l).waiting, 1);
 	while (stats(l).too_slow == 0)
 		CHECK_EQ(prong_listener_accept(l, &c, prong_in_ms(5)), PRONG_TIMEDOUT);
 	CHECK_EQ(raw_rest(fd, got, sizeof got), 63);
