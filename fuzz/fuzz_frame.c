@@ -1,6 +1,6 @@
-/* Frames, against a reader that has all bytes at once: whatever the bytes are and however they are
-   cut, the same messages come out in the same order, the same error ends them, and no more memory is
-   taken than twice what has come.
+/* Frames, against a reader that has all bytes at once: whatever the bytes are and however they
+   are cut, the same messages come out in the same order, the same error ends them, and no more
+   memory is taken than twice what has come.
 
    Input: a byte for the room to begin with, a byte for the limit, a byte for the cuts, and the
    stream. */

@@ -65,7 +65,8 @@ static void carry_ours(struct world *w, int r)
 }
 
 /* Make a message of the input: theirs, theirs changed, or another.  false: there is none. */
-static bool compose(struct world *w, struct input *in, uint8_t message[600], size_t *n, bool *theirs)
+static bool compose(struct world *w, struct input *in, uint8_t message[600], size_t *n,
+		    bool *theirs)
 {
 	static const char *const words[] = { "#WELCOME#", "#FAILURE#", "#CHALLENGE#",
 					     "#CHALLENGE#{sha256}", "#CHALLENGE#{md5}" };

@@ -42,9 +42,9 @@ PRONG_MUST int prong_pool_map(prong_pool *pool, prong_fn *fn, void *items, size_
 			      const prong_map_opts *opts, prong_time deadline);
 
 /* Call body(ctx, begin, end) on ranges that together make 0 to n, and block until all are done.
-   ctx is shared, not copied: for a pool of processes it is NULL or in the heap (else -EFAULT).  A
-   crash leaves its range undone, or half done.  Return as map; opts may be NULL, and a chunk is what
-   body gets at most. */
+   ctx is shared, not copied: for a pool of processes it is NULL or in the heap (else -EFAULT).
+   A crash leaves its range undone, or half done.  opts may be NULL; a chunk is what body gets at
+   most.  Return as map. */
 PRONG_MUST int prong_pool_for(prong_pool *pool, void (*body)(void *ctx, size_t begin, size_t end),
 			      void *ctx, size_t n, const prong_map_opts *opts, prong_time deadline);
 
