@@ -6,7 +6,8 @@
    A group is for the process that opened it.  Any of its threads may start children in it and
    cancel it; next, join and close are for one at a time.
 
-   When a child fails, the others are cancelled, unless the group keeps going.
+   When a child fails, the others are cancelled, unless the group keeps going: at once when it is a
+   thread, and otherwise when some thread is in a call on the group, or comes to it.
 
    Cancelled means: prong_cancelled() is true in the child, in all its threads, and in what those
    have started in groups of their own; and each call of theirs that would have to wait for

@@ -12,6 +12,7 @@
 #include <prong/object.h>
 #include <prong/codec.h>
 #include <prong/listener.h>
+#include <prong/carry.h>
 
 PRONG_BEGIN_DECLS
 

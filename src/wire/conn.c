@@ -212,29 +212,49 @@ static int take(struct net_conn *c, void **data)
 	return 0;
 }
 
-static int net_recv_take(void *self, void **data, size_t *size, prong_time deadline)
+/* As memory from malloc(), never NULL. */
+static int take_private(struct net_conn *c, void **data)
 {
-	struct net_conn *c = self;
-	size_t n = 0;
-	int r;
+	size_t n = c->stream.in.size;
+	void *copy = malloc(n + !n);
 
-	if (!data || !size)
-		return prongi_fail(-EINVAL, "conn_recv_take: data or size is NULL");
-	r = recv_begin(c, "conn_recv_take", deadline);
+	if (!copy)
+		return -ENOMEM;
+	if (n)
+		memcpy(copy, prongi_inbox_data(&c->stream.in), n);
+	*data = copy;
+	return 0;
+}
+
+typedef int taker(struct net_conn *c, void **data);
+
+static int recv_whole(struct net_conn *c, taker *take_it, void **data, size_t *size,
+		      prong_time deadline, const char *what)
+{
+	size_t n = 0;
+	int r = recv_begin(c, what, deadline);
+
 	if (r)
 		return r;
 	r = prongi_stream_recv(&c->stream, deadline);
 	if (r == 0) {
 		n = c->stream.in.size;
-		r = take(c, data);
+		r = take_it(c, data);
 		if (r == 0)
 			prongi_stream_take(&c->stream);
 	}
 	recv_end(c);
 	if (r)
-		return explain_recv(c, r, "conn_recv_take");
+		return explain_recv(c, r, what);
 	*size = n;
 	return 0;
+}
+
+static int net_recv_take(void *self, void **data, size_t *size, prong_time deadline)
+{
+	if (!data || !size)
+		return prongi_fail(-EINVAL, "conn_recv_take: data or size is NULL");
+	return recv_whole(self, take, data, size, deadline, "conn_recv_take");
 }
 
 /* When another thread receives, it is that one's. */
@@ -352,4 +372,15 @@ bool prongi_conn_is_modern(const prong_conn *c)
 	const struct net_conn *n = prongi_outer_self(c, &ops);
 
 	return n && n->modern;
+}
+
+bool prongi_conn_is_net(const prong_conn *c)
+{
+	return prongi_outer_self(c, &ops) != NULL;
+}
+
+int prongi_conn_recv_private(prong_conn *c, void **data, size_t *size, prong_time deadline,
+			     const char *what)
+{
+	return recv_whole(prongi_outer_self(c, &ops), take_private, data, size, deadline, what);
 }

@@ -32,4 +32,11 @@ int prongi_conn_make(prong_conn **out, struct prongi_stream *s, const struct pro
 /* True when the other end understands every protocol of pickle.  False for a pipe. */
 bool prongi_conn_is_modern(const prong_conn *c);
 
+/* True when c is a network connection of this process. */
+bool prongi_conn_is_net(const prong_conn *c);
+
+/* Receive a message from a network connection as memory from malloc().  As prong_conn_recv(). */
+int prongi_conn_recv_private(prong_conn *c, void **data, size_t *size, prong_time deadline,
+			     const char *what);
+
 #endif

@@ -13,11 +13,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum {
-	OPEN = UINT32_MAX,       /* instead of a place in the memo: it is being made */
-	URGENT = UINT32_MAX - 1, /* and for the second time */
-	BATCH = 1000 /* items that are put in at once: the reader's stack is not endless */
-};
+#define OPEN   UINT32_MAX	/* instead of a place in the memo: it is being made */
+#define URGENT (UINT32_MAX - 1) /* and for the second time */
+#define BATCH  1000 /* items that are put in at once: the reader's stack is not endless */
 
 struct frame {
 	const prong_value *v;

@@ -38,9 +38,7 @@ struct frame {
 	uint32_t depth; /* of what is in it, so far */
 };
 
-enum {
-	OPEN = UINT32_MAX
-};
+#define OPEN UINT32_MAX
 
 /* The known depth of v; 0: it has been opened. */
 static int enter(struct prongi_stack *s, struct prongi_marks *known, const prong_value *v,

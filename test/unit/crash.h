@@ -5,7 +5,12 @@
 #include "support.h"
 
 /* A frame of its own, that nobody checks. */
-#define APART __attribute__((noinline, noclone, no_sanitize("undefined", "address", "thread")))
+#if __has_attribute(noclone)
+#define NOCLONE noclone,
+#else /* clang makes none */
+#define NOCLONE
+#endif
+#define APART __attribute__((noinline, NOCLONE no_sanitize("undefined", "address", "thread")))
 
 enum way {
 	FAULT,
