@@ -142,9 +142,8 @@ static int inner(struct prongi_reader *s, const prong_value *args, prong_value *
 	size_t module_size, first_size, n;
 	char *whole;
 
-	if (args->count != 2 || !outer || !name || name->size == 0 ||
-	    memchr(prongi_bytes(name), 0, name->size) ||
-	    memchr(prongi_bytes(name), '\n', name->size))
+	if (args->count != 2 || !outer || !name ||
+	    !prongi_is_name("m", 1, prongi_bytes(name), name->size))
 		return 0;
 	module = prongi_class_module(outer, &module_size);
 	first = prongi_class_name(outer, &first_size);

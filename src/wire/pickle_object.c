@@ -24,10 +24,9 @@ int prongi_reader_class(struct prongi_reader *s, const char *module, size_t modu
 	struct prongi_name other;
 	prong_value *v;
 
-	if (module_size == 0 || name_size == 0 || !prongi_is_text(module, module_size, &ascii) ||
-	    !prongi_is_text(name, name_size, &ascii) || memchr(module, 0, module_size) ||
-	    memchr(name, 0, name_size) || memchr(module, '\n', module_size) ||
-	    memchr(name, '\n', name_size))
+	if (!prongi_is_name(module, module_size, name, name_size) ||
+	    !prongi_is_text(module, module_size, &ascii) ||
+	    !prongi_is_text(name, name_size, &ascii))
 		return prongi_reader_bad(s, "the name of a class that is none");
 	if (s->protocol < 3 && prongi_name_new(module, module_size, name, name_size, &other)) {
 		module = other.module;

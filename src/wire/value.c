@@ -118,6 +118,20 @@ prong_value *prongi_class(struct prongi_group *g, const char *module, size_t mod
 	return &v->v;
 }
 
+bool prongi_is_name(const char *module, size_t module_size, const char *name, size_t name_size)
+{
+	bool dot = true;
+
+	if (module_size == 0 || memchr(module, 0, module_size) || memchr(module, '\n', module_size))
+		return false;
+	for (size_t i = 0; i < name_size; i++) {
+		if (!name[i] || name[i] == '\n' || (dot && name[i] == '.'))
+			return false;
+		dot = name[i] == '.';
+	}
+	return !dot;
+}
+
 const char *prongi_class_module(const prong_value *v, size_t *n)
 {
 	const char *p = prongi_bytes(v);
@@ -322,8 +336,8 @@ static prong_value *class_of(struct prongi_group *g, const char *name, size_t n)
 	for (const char *p = end; !split && p > name; p--)
 		if (p[-1] == '.')
 			split = p - 1;
-	if (!split || split == name || split + 1 == end || memchr(name, 0, n) ||
-	    memchr(name, '\n', n))
+	if (!split ||
+	    !prongi_is_name(name, (size_t)(split - name), split + 1, (size_t)(end - split - 1)))
 		return NULL;
 	return prongi_class(g, name, (size_t)(split - name), split + 1, (size_t)(end - split - 1));
 }

@@ -247,6 +247,10 @@ static inline const char *prongi_bytes(const prong_value *v)
 	return ((const struct prongi_data *)v)->data;
 }
 
+/* A class may have these: names without NULs and ends of lines, and between dots of name there is
+   something. */
+bool prongi_is_name(const char *module, size_t module_size, const char *name, size_t name_size);
+
 /* The name of a class: its module, and the rest after the dot. */
 const char *prongi_class_module(const prong_value *v, size_t *n);
 const char *prongi_class_name(const prong_value *v, size_t *n);

@@ -147,6 +147,7 @@ static const struct {
 	{ BYTES("I1"), "line is cut" },
 	{ BYTES("cbuiltins\nlen"), "line is cut" },
 	{ BYTES("c\nx\n."), "name of a class" },
+	{ BYTES("ca\nb..c\n."), "name of a class" },
 	{ BYTES("K\x01K\x02\x93."), "name of a class" },
 	{ BYTES("K\x01)}b."), "takes none" },
 	{ BYTES("ca\nb\nK\x01R."), "no tuple" },
