@@ -265,7 +265,7 @@ static _Noreturn void live(struct prong_process *p, uint64_t copy)
 
 	prongi_serving = false;
 	prongi_me = p;
-	if (copy && !prongi_copy_appears(p, copy))
+	if (copy && !PRONGI_MUTANT(145) && !prongi_copy_appears(p, copy))
 		prongi_child_vanish();
 	r = prongi_enter();
 	if (r)

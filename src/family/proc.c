@@ -355,7 +355,7 @@ bool prongi_copy_appears(struct prong_process *p, uint64_t ref)
 
 bool prongi_copy_ends(struct prong_process *p, uint64_t ref, int pid)
 {
-	return step_of(p, ref, PRONGI_ASKED, PRONGI_RUNNING, pid) ||
+	return (!PRONGI_MUTANT(145) && step_of(p, ref, PRONGI_ASKED, PRONGI_RUNNING, pid)) ||
 	       step_of(p, ref, PRONGI_RUNNING, PRONGI_RUNNING, pid);
 }
 

@@ -92,7 +92,7 @@ void prongi_writes_end(void)
    no slot to tell its death from: but whom it was starting is then started anew. */
 static void mark(uint64_t at)
 {
-	if (prongi_self.slot)
+	if (prongi_self.slot && !PRONGI_MUTANT(144))
 		atomic_store_explicit(&prongi_self.slot->wake_lock, at + PRONGI_QUEUE_BELL,
 				      memory_order_relaxed);
 	prongi_then();

@@ -249,5 +249,6 @@ const struct kill_room room_lock = {
 	.name = "lock", .open = world_open, .become = world_become, .repair = world_repair,
 	.stopped = world_stopped, .holds = world_holds,
 	.scenarios = scenarios, .files = "lock.c repair.c prongi_begin prongi_get prongi_set "
-	"prongi_commit prongi_end prongi_lock_slow prongi_wake_one prongi_repair prongi_word_valid",
+	"prongi_commit prongi_end prongi_lock_ prongi_unlock prongi_wake_one prongi_repair "
+		"prongi_word_valid prongi_slot_wipe prongi_pass_on",
 };

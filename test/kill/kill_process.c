@@ -513,5 +513,7 @@ static const struct kill_scenario scenarios[] = {
 const struct kill_room room_process = {
 	.name = "process", .explore = family_explore, .scenarios = scenarios,
 	.files = "proc.c child.c children.c start.c process.c prong_process_ prongi_process_ "
-		 "prongi_child prongi_start_",
+		 "prongi_child prongi_start_ guard.c server.c family.c prongi_guard prongi_server_ "
+		 "prongi_serve prongi_ring prongi_roots_changed prong_open prong_close "
+		 "prongi_enter_slow prongi_signals_ prongi_await_any",
 };

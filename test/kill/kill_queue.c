@@ -555,5 +555,8 @@ const struct kill_room room_queue = {
 	.name = "queue", .open = world_open, .become = world_become, .repair = world_repair,
 	.stopped = world_stopped, .scenarios = scenarios,
 	.files = "queue.c queue_ring.c queue_room.c queue_seat.c queue_repair.c queue_life.c "
-		 "prong_queue_ prongi_ring_ prongi_queue prongi_seat prongi_settle prongi_help",
+		 "prong_queue_ prongi_ring_ prongi_queue prongi_seat prongi_settle prongi_help "
+		 "prongi_sit_slow prongi_provide prongi_refill_slow prongi_drop prongi_let_go "
+		 "prongi_adopt prongi_grow prongi_scrub prongi_each_block prongi_ref_valid "
+		 "prongi_mark prongi_bump_back",
 };

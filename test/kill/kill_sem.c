@@ -262,7 +262,8 @@ static const struct kill_scenario scenarios[] = {
 
 const struct kill_room room_sem = {
 	.name = "sem", .open = world_open, .become = world_become, .repair = world_repair,
-	.stopped = world_stopped, .scenarios = scenarios, .files = "sem.c word.c prong_sem_",
+	.stopped = world_stopped, .scenarios = scenarios, .files = "sem.c word.c prong_sem_ "
+		"prongi_promise_ prongi_kept_ prongi_wake_some prongi_look_again",
 };
 
 static const struct kill_scenario borrowing[] = {

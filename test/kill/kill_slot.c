@@ -132,5 +132,6 @@ static const struct kill_scenario scenarios[] = {
 
 const struct kill_room room_slot = {
 	.name = "slot", .open = world_open, .become = world_become, .repair = repair,
-	.scenarios = scenarios, .files = "slot.c prongi_slot prongi_slots prongi_leave",
+	.scenarios = scenarios,
+	.files = "slot.c prongi_slot prongi_slots prongi_processes_reach prongi_leave",
 };

@@ -219,7 +219,7 @@ static void print_left_out(void)
 
 static void print_coverage(void)
 {
-	char list[2048] = "";
+	char list[8192] = "";
 	size_t all, hit;
 
 	for (int i = 0; i < jobs; i++)
