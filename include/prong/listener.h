@@ -19,8 +19,8 @@
    come in the middle of a message.
 
    Example:
-	prong_listener *l;
-	prong_conn *c;
+	prong_listener *l = NULL;
+	prong_conn *c = NULL;
 	const prong_auth auth = { .key = key, .key_size = sizeof key };
 	int r = prong_listener_open(&l, "tcp://127.0.0.1:0", &auth);
 	if (r == 0)
