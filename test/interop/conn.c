@@ -1,10 +1,11 @@
 /* One end of connections whose other end a Python program has (conn.py).  What comes is sent back.
 
-      conn listen ADDRESS KEY [old]     accept until standard input ends
-      conn connect ADDRESS KEY [old]    connect once
+      conn listen ADDRESS KEY [old] [values]     accept until standard input ends
+      conn connect ADDRESS KEY [old] [values]    connect once
 
-   KEY is in hexadecimal.  A listener first prints its address.  Each connection, at its end, and
-   each failure is a line: "done 3" after three messages, or a word for what went wrong. */
+   With "values" each message is one, which is read and written anew.  KEY is in hexadecimal.
+   A listener first prints its address.  Each connection, at its end, and each failure is a line:
+   "done 3" after three messages, or a word for what went wrong. */
 #include <errno.h>
 #include <poll.h>
 #include <prong/net.h>
@@ -52,12 +53,25 @@ static size_t unhex(unsigned char *out, const char *text)
 	return n;
 }
 
+static bool values; /* not bytes */
+
+static int echo_value(prong_conn *c)
+{
+	prong_value *v;
+	int r = prong_conn_recv_value(c, &v, NULL, prong_in_ms(PATIENCE_MS));
+
+	return r ? r : prong_conn_send_value(c, v, prong_in_ms(PATIENCE_MS));
+}
+
 static int echo(prong_conn *c)
 {
 	void *data;
 	size_t size;
-	int r = prong_conn_recv_take(c, &data, &size, prong_in_ms(PATIENCE_MS));
+	int r;
 
+	if (values)
+		return echo_value(c);
+	r = prong_conn_recv_take(c, &data, &size, prong_in_ms(PATIENCE_MS));
 	if (r)
 		return r;
 	r = prong_conn_send(c, data, size, prong_in_ms(PATIENCE_MS));
@@ -133,10 +147,14 @@ static int dial(const char *address, const prong_auth *auth)
 int main(int argc, char **argv)
 {
 	static unsigned char key[KEY_MOST];
-	prong_auth auth = { .key = key, .old_python = argc > 4 && strcmp(argv[4], "old") == 0 };
+	prong_auth auth = { .key = key };
 
 	if (argc < 4 || prong_open(NULL))
 		return 2;
+	for (int i = 4; i < argc; i++) {
+		auth.old_python |= strcmp(argv[i], "old") == 0;
+		values |= strcmp(argv[i], "values") == 0;
+	}
 	auth.key_size = unhex(key, argv[3]);
 	return strcmp(argv[1], "listen") == 0 ? listen_at(argv[2], &auth) : dial(argv[2], &auth);
 }

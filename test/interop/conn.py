@@ -42,8 +42,9 @@ def check(truth, what):
 class Peer(object):
     """The program in C."""
 
-    def __init__(self, role, address, key=KEY, old=OLD):
-        words = [program, role, address, binascii.hexlify(key).decode()] + (["old"] if old else [])
+    def __init__(self, role, address, key=KEY, old=OLD, values=False):
+        words = [program, role, address, binascii.hexlify(key).decode()]
+        words += ["old"] * old + ["values"] * values
         self.p = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.address = self.line() if role == "listen" else None
 
@@ -117,6 +118,48 @@ def python_listens():
             check(peer.line() == "done %d" % n, "C saw %d messages" % n)
             peer.end()
         l.close()
+
+
+class Thing(object):
+    """Of a class that C does not know."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __eq__(self, other):
+        return type(other) is Thing and other.n == self.n
+
+
+THINGS = [None, True, 0, -1, 2 ** 200, 1.5, "text \u00e9\u4e2d", b"bytes \0\xff", [], [1, [2, "x"]],
+          (1, ("a", None)), {"a": 1, "b": [2.5]}, {1, 2, 3}, frozenset(["a"]), bytearray(b"ab"),
+          Thing(7), [Thing({"deep": (1,)})], list(range(5000))]
+
+
+def send_things(c, what):
+    for thing in THINGS:
+        c.send(thing)
+        got = c.recv()
+        check(got == thing and type(got) is type(thing), "%s: %.60r came back as %.60r" %
+              (what, thing, got))
+    return len(THINGS)
+
+
+def objects():
+    """send() and recv(), with C in between."""
+    peer = Peer("listen", "tcp://127.0.0.1:0", values=True)
+    c = Client(peer.place(), authkey=KEY)
+    n = send_things(c, "objects")
+    c.close()
+    check(peer.line() == "done %d" % n, "C saw %d objects" % n)
+    peer.end()
+    l, where = python_listener("tcp:")
+    peer = Peer("connect", where, values=True)
+    c = l.accept()
+    n = send_things(c, "objects from C")
+    c.close()
+    check(peer.line() == "done %d" % n, "C saw %d objects" % n)
+    peer.end()
+    l.close()
 
 
 def keys():
@@ -245,7 +288,8 @@ def strangers():
 
 
 def main():
-    for f in [c_listens, python_listens, keys, wrong_keys, generations, odd_ends, strangers]:
+    for f in [c_listens, python_listens, objects, keys, wrong_keys, generations, odd_ends,
+              strangers]:
         try:
             f()
         except Exception:
