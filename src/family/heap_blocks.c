@@ -16,6 +16,7 @@
 #define H PRONGI_H
 
 #define SMALL	   ((uint64_t)256) /* below this, lists are 16 bytes apart */
+#define FEW	   4 /* blocks that are looked at before larger ones are split */
 #define PAGE	   ((uint64_t)4096) /* the least there is; larger ones round for themselves */
 #define STEP	   ((uint64_t)64 << 10)
 #define WORTH	   ((uint64_t)128 << 10) /* a system call */
@@ -186,6 +187,21 @@ static block *list_find(uint64_t size)
 	}
 	l.sl = (unsigned)__builtin_ctzll(map);
 	return block_at(prongi_get(&H->head[l.fl][l.sl]));
+}
+
+/* Of the blocks that are about as large as size, of which list_find() knows nothing, since some are
+   smaller: one that is large enough, among the first n; or NULL.  So a hole fits what left it. */
+static block *list_look(uint64_t size, size_t n)
+{
+	struct list l = list_of(size);
+	uint64_t at = size < SMALL ? 0 : prongi_get(&H->head[l.fl][l.sl]);
+
+	for (; at && n; n--) {
+		if (size_of(block_at(at)) >= size)
+			return block_at(at);
+		at = prongi_get(&block_at(at)->next);
+	}
+	return NULL;
 }
 
 /* Make b, which lies between two that are not free, a free block. */
@@ -413,12 +429,17 @@ static block *take_end(uint64_t n)
 
 block *prongi_block_obtain(uint64_t whole)
 {
-	block *b = list_find(whole);
+	block *b = list_look(whole, FEW), *end = NULL;
 
 	if (!b)
-		b = take_end(whole);
-	else if (!take(b, &whole))
+		b = list_find(whole);
+	if (!b)
+		end = take_end(whole);
+	if (!b && !end) /* the heap is full, but for what does not lie first */
+		b = list_look(whole, SIZE_MAX);
+	if (b && !take(b, &whole))
 		return NULL;
+	b = b ? b : end;
 	if (b)
 		prongi_set(&b->size, whole | PRONGI_MARK);
 	return b;
