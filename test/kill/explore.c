@@ -13,6 +13,7 @@ struct options options;
 
 /* So long a row of a sample may take; it takes one second. */
 #define SHORT_MS (options.mutant ? 30000 : 5000)
+#define FEWEST	 5 /* points, however long they take */
 
 /* A state that deaths have left. */
 struct node {
@@ -112,9 +113,11 @@ void row_count(struct row *row, unsigned bad)
 
 bool row_enough(const struct row *row)
 {
-	return (options.limit && row->bad >= (uint64_t)options.limit) ||
-	       (((options.shortly && !options.points) || options.mutant) &&
-		now_ms() - row->began > SHORT_MS);
+	if (options.limit && row->bad >= (uint64_t)options.limit)
+		return true;
+	/* On a busy machine the recording alone may take as long. */
+	return ((options.shortly && !options.points) || options.mutant) &&
+	       row->points + row->missed >= FEWEST && now_ms() - row->began > SHORT_MS;
 }
 
 void row_stuck(FILE *out, pid_t pid)
