@@ -1,9 +1,10 @@
 #!/bin/sh
-# demo.sh BUILDDIR: run the examples, then the real job in three ways and once more with a worker
-# killed; end with a table of times.  Exit non-zero when anything is not as it should be.
+# demo.sh BUILDDIR: run the examples, then the real job in three ways, once more with a worker
+# killed, with a file that kills, and with a limit; end with a table of times.  Exit non-zero when
+# anything is not as it should be.
 set -u
 
-build=$1
+build=$(cd "$1" && pwd) || exit 1
 examples=$(dirname "$0")/../examples
 tree=/usr/include
 rounds=5
@@ -56,7 +57,8 @@ identifiers() {
 	cmp "$dir/sums" "$dir/sums.first" || fail "identifiers $*: other sums"
 }
 
-for name in 01-process 03-queue 04-pipe 05-thread 06-lock 07-thread-local 16-survivors; do
+for name in 01-process 02-pool 03-queue 04-pipe 05-thread 06-lock 07-thread-local \
+	13-map-in-place 14-crash-report 16-survivors; do
 	example $name
 done
 
@@ -75,13 +77,44 @@ done
 echo "All three print the same, $round times."
 
 heading "identifiers, and a worker is killed"
-echo "# kill -9 for one of $workers processes, when half of the files are taken."
+echo "# kill -9 for one of $workers processes, in the middle of the files."
 for round in $(seq $rounds); do
 	identifiers killed --on processes --workers "$workers" --kill-one
-	grep -q 'were counted by' "$dir/err" || fail "nobody was killed and replaced"
+	grep -q 'was killed by signal 9' "$dir/err" || fail "nobody was killed"
 	test "$round" -ne 1 || cat "$dir/err"
 done
 echo "It prints the same as the others, $round times."
+
+# small WHAT ARGUMENT...: count the small directory, and show what is said.  The counts must be
+# those of its good files.
+small() {
+	what=$1
+	shift
+	echo "identifiers small $*"
+	(cd "$dir" && "$build/examples/identifiers" small "$@" >out 2>err) || {
+		cat "$dir/err" >&2
+		fail "identifiers $*: exit code not 0"
+	}
+	cat "$dir/out" "$dir/err"
+	cmp "$dir/out" "$dir/out.good" || fail "identifiers $*: wrong counts"
+	grep -q "$what" "$dir/err" || fail "identifiers $*: not reported"
+}
+
+heading "identifiers, and a file is poison"
+echo "# SIGSEGV for each process that comes upon bad.h; it is named, and the others are counted."
+mkdir "$dir/small"
+for i in 1 2 3 4 5 6 7 8 9; do
+	echo 'int good(int all);' >"$dir/small/$i.h"
+done
+printf '         9  all\n         9  good\n' >"$dir/out.good"
+echo 'int bad;' >"$dir/small/bad.h"
+small 'small/bad.h: .*was killed by signal 11' --poison small/bad.h
+
+heading "identifiers, and a file has no end"
+echo "# A FIFO that nobody writes to: its process waits, until it is stopped after two seconds."
+rm "$dir/small/bad.h"
+mkfifo "$dir/small/fifo"
+small 'small/fifo: stopped at the limit' --limit 2s
 
 heading "Time for $tree, the best of $rounds runs"
 printf '%-24s %8s %9s %9s\n' "" workers seconds speed-up

@@ -56,6 +56,8 @@ static unsigned char kind_of_mode(mode_t mode)
 		return DT_DIR;
 	if (S_ISLNK(mode))
 		return DT_LNK;
+	if (S_ISFIFO(mode))
+		return DT_FIFO;
 	return S_ISREG(mode) ? DT_REG : DT_UNKNOWN;
 }
 
@@ -67,7 +69,9 @@ static unsigned char kind_of(const char *path, unsigned char kind)
 	if (kind == DT_UNKNOWN)
 		kind = lstat(path, &st) == -1 ? DT_REG : kind_of_mode(st.st_mode);
 	if (kind == DT_LNK)
-		kind = stat(path, &st) == -1 || S_ISREG(st.st_mode) ? DT_REG : DT_LNK;
+		kind = stat(path, &st) == -1 || S_ISREG(st.st_mode) ? DT_REG
+		       : S_ISFIFO(st.st_mode)                       ? DT_FIFO
+								    : DT_LNK;
 	return kind;
 }
 
@@ -87,7 +91,8 @@ static int walk(struct names *out, struct path *p, size_t len)
 			continue;
 		below = append(p, len, e->d_name);
 		kind = kind_of(p->text, e->d_type);
-		if (kind == DT_REG || (kind == DT_DIR && walk(out, p, below) != 0))
+		if (kind == DT_REG || (kind == DT_FIFO && out->fifos) ||
+		    (kind == DT_DIR && walk(out, p, below) != 0))
 			add(out, p->text);
 	}
 	closedir(dir);

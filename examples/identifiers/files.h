@@ -2,6 +2,7 @@
 #ifndef IDENTIFIERS_FILES_H
 #define IDENTIFIERS_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Names one after the other, each ended by a NUL. */
@@ -9,6 +10,7 @@ struct names {
 	char *text;
 	size_t size, cap;
 	size_t n;
+	bool fifos; /* list these too; set by the caller */
 };
 
 /* Find the files below dir, or dir itself when it is a file.  A link to a file counts as one,

@@ -1,23 +1,32 @@
-/* The leases, and the one lock.  Lock order: there is one lock. */
+/* Two streams through one pool.  In the first the items are batches.  What a dead worker had, or
+   one that was stopped, goes through the second, each file by itself: so a file that kills its
+   worker takes no other along, and one that was only near when a worker died is counted then. */
 #include <err.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "../must.h"
 #include "job.h"
-#include "order.h"
 
 enum {
-	BATCHES = 128,   /* so many at least keep all members busy to the end */
-	BATCH_FILES = 64 /* at most; more would only be more work to lose */
+	BATCHES = 128,    /* so many at least keep all workers busy to the end */
+	BATCH_FILES = 64, /* at most; more would only be more work to lose */
+	RETRIES = 4,      /* of a file by itself: whoever kills workers may hit it by chance */
+	GRACE_MS = 100
 };
 
-static void *heap_array(size_t n, size_t size)
-{
-	void *p = prong_calloc(n ? n : 1, size);
+/* The state of one stream. */
+struct pass {
+	struct job *job;
+	const struct batch *batches;
+	size_t n, next, done;
+};
 
+static void *array(void *p, const char *what)
+{
 	if (!p)
-		errx(1, "the heap is full: %s", prong_error_detail());
+		errx(1, "no memory for %s", what);
 	return p;
 }
 
@@ -27,118 +36,142 @@ static void cut_into_batches(struct job *j)
 
 	if (each > BATCH_FILES)
 		each = BATCH_FILES;
+	if (j->plan->limit_ms)
+		each = 1; /* it is for one file */
 	j->nbatches = (j->nfiles + each - 1) / each;
-	if (j->nbatches > TOTAL_BATCHES)
-		errx(1, "%zu files are too many", j->nfiles);
-	j->batches = heap_array(j->nbatches, sizeof *j->batches);
+	j->batches = array(calloc(j->nbatches + 1, sizeof *j->batches), "batches");
 	for (size_t i = 0; i < j->nbatches; i++) {
 		size_t left = j->nfiles - i * each;
 
 		j->batches[i].files = j->files + i * each;
 		j->batches[i].nfiles = left < each ? left : each;
+		j->batches[i].wait = j->plan->limit_ms > 0;
 	}
 }
 
-struct job *job_new(const struct names *names)
+static void poison(struct job *j, const char *path)
 {
-	struct job *j = heap_array(1, sizeof *j);
-	char *text = heap_array(names->size, 1);
+	struct file *f = j->files;
 
+	while (f < j->files + j->nfiles && strcmp(f->path, path) != 0)
+		f++;
+	if (f == j->files + j->nfiles)
+		errx(1, "%s is none of the files", path);
+	f->fault = SIGSEGV;
+}
+
+void job_init(struct job *j, const struct plan *plan, const struct names *names)
+{
+	char *text = array(prong_alloc(names->size + 1), "names");
+
+	*j = (struct job){ .plan = plan, .nfiles = names->n };
 	if (names->size)
 		memcpy(text, names->text, names->size);
-	j->nfiles = names->n;
-	j->files = heap_array(names->n, sizeof *j->files);
+	j->files = array(prong_calloc(names->n + 1, sizeof *j->files), "files");
 	for (size_t i = 0; i < names->n; i++) {
 		j->files[i].path = text;
 		text += strlen(text) + 1;
 	}
+	j->again = array(calloc(names->n + 1, sizeof *j->again), "files");
 	cut_into_batches(j);
-	must(total_init(&j->total), "total");
-	return j;
+	if (plan->kill_one && j->nfiles)
+		j->files[j->nfiles / 2].fault = SIGKILL;
+	if (plan->poison)
+		poison(j, plan->poison);
 }
 
-/* Also a second time, after the first was cut short anywhere in here. */
-static int finish_merging(struct job *j)
+static int supply(void *ctx, const void **item, size_t *size)
 {
-	struct batch *b = j->merging;
-	int r = total_add(&j->total, b->counts, (unsigned)(b - j->batches) + 1);
+	struct pass *p = ctx;
 
-	if (r)
-		return r;
-	in_order();
-	b->merged = true;
-	in_order();
-	j->merging = NULL;
-	in_order();
-	return prong_free_at((void **)&b->counts);
+	if (p->next == p->n)
+		return PRONG_EMPTY;
+	*item = &p->batches[p->next++];
+	*size = sizeof *p->batches;
+	return 0;
 }
 
-static int mend(struct job *j)
+/* Its worker died, or was stopped.  A file by itself has had its chances when it comes from the
+   second stream, and also when it was stopped; else it has another in the second. */
+static void lost(struct pass *p, const struct batch *b, prong_report *r)
 {
-	int r = total_mend(&j->total);
+	struct job *j = p->job;
+	bool last = p->batches == j->again || (r->outcome == PRONG_OVERRUN && b->nfiles == 1);
+	char text[4096];
 
-	if (r == 0 && j->merging)
-		r = finish_merging(j);
-	return r ? r : prong_mutex_consistent(&j->lock);
-}
-
-void job_lock(struct job *j)
-{
-	int r = prong_mutex_lock(&j->lock, PRONG_FOREVER);
-
-	if (r == PRONG_OWNERDEAD)
-		r = mend(j);
-	must(r, "lock");
-}
-
-void job_unlock(struct job *j)
-{
-	must(prong_mutex_unlock(&j->lock), "unlock");
-}
-
-struct batch *job_take(const struct member *m)
-{
-	struct job *j = m->job;
-	struct batch *b = NULL;
-	size_t taken;
-
-	job_lock(j);
-	while (j->next < j->nbatches && j->batches[j->next].holder)
-		j->next++;
-	taken = j->next;
-	if (taken < j->nbatches) {
-		b = &j->batches[taken];
-		b->holder = m->number;
+	if (r->outcome == PRONG_CRASHED) {
+		if (!last)
+			r->frames = 0; /* one line; who is to blame is shown in the second */
+		prong_report_text(r, text, sizeof text);
+		warnx("%s%s%s", last ? b->files->path : "", last ? ": " : "", text);
 	}
-	job_unlock(j);
-	if (b && j->progress)
-		fprintf(stderr, "\r%3zu %%", taken * 100 / j->nbatches);
-	return b;
+	if (last) {
+		b->files->problem = r->outcome == PRONG_OVERRUN ? OVERRAN : CRASHED;
+		return;
+	}
+	if (r->outcome == PRONG_CRASHED)
+		warnx("what it held goes to others, each file by itself: %zu from %s on", b->nfiles,
+		      b->files->path);
+	for (struct file *f = b->files; f < b->files + b->nfiles; f++) {
+		if (f->fault == SIGKILL)
+			f->fault = 0; /* one was enough */
+		j->again[j->nagain++] = (struct batch){ f, 1, b->wait };
+	}
 }
 
-void job_merge(struct job *j, struct batch *b)
+/* Take in what came of one batch. */
+static void take(struct pass *p, prong_future *f)
 {
-	job_lock(j);
-	in_order();
-	j->merging = b;
-	in_order();
-	must(finish_merging(j), "merge");
-	job_unlock(j);
+	prong_report r;
+
+	prong_future_report(f, &r);
+	if (p->job->plan->progress)
+		fprintf(stderr, "\r     \r");
+	if (r.outcome == 0)
+		words_merge(&p->job->total, prong_future_data(f, NULL));
+	else if (r.outcome == PRONG_CRASHED || r.outcome == PRONG_OVERRUN)
+		lost(p, &p->batches[r.index], &r);
+	else
+		errx(1, "%s", r.message);
+	if (p->job->plan->progress)
+		fprintf(stderr, "%3zu %%", ++p->done * 100 / p->n);
 }
 
-struct batch *job_give_back(struct job *j, int number)
+static void pass(struct job *j, prong_pool *pool, const struct batch *batches, size_t n,
+		 int retries)
 {
-	struct batch *lost = NULL;
+	struct pass p = { .job = j, .batches = batches, .n = n };
+	prong_stream_opts opts = {
+		.task = { .name = "count",
+			  .limit_ms = j->plan->limit_ms,
+			  .grace_ms = GRACE_MS,
+			  .retries = retries },
+		.unordered = true,
+	};
+	prong_stream *s;
+	prong_future *f;
+	int r;
 
-	job_lock(j);
-	for (struct batch *b = j->batches; b < j->batches + j->nbatches; b++)
-		if (b->holder == number && !b->merged) {
-			lost = b;
-			b->lost_by = number;
-			b->deaths++;
-			b->holder = 0;
-			j->next = 0;
-		}
-	job_unlock(j);
-	return lost;
+	must(prong_stream_open(&s, pool, count_batch, supply, &p, &opts), "stream");
+	while ((r = prong_stream_next(s, &f, PRONG_FOREVER)) == 0)
+		take(&p, f);
+	if (r != PRONG_EMPTY)
+		must(r, "count");
+	prong_stream_close(s);
+}
+
+void job_run(struct job *j)
+{
+	prong_pool_opts opts = { .name = "worker" };
+	prong_pool *pool;
+	char spec[32];
+
+	if (strcmp(j->plan->kind, "sequential") == 0)
+		snprintf(spec, sizeof spec, "sequential");
+	else
+		snprintf(spec, sizeof spec, "%s:%d", j->plan->kind, j->plan->workers);
+	must(prong_pool_open(&pool, spec, &opts), "pool");
+	pass(j, pool, j->batches, j->nbatches, 0);
+	pass(j, pool, j->again, j->nagain, RETRIES);
+	prong_pool_free(pool);
 }

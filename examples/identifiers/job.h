@@ -1,77 +1,64 @@
-/* What the members work on together, in the family's heap: the list of files, cut into batches,
-   and the counts.
+/* The job: the files that were found, handed to a pool in batches, and the counts that come
+   back.
 
-   A batch is a lease.  A member takes it, counts its files in memory of its own, makes a block
-   of the counts, and adds that to the total.  Before the last step nothing of it is in the total,
-   after it all: so a batch whose holder died is given to another from the beginning, and each
-   file is counted once. */
+   A task counts one batch in memory of its own, and its result is a block with the counts: so
+   what an attempt had counted that died half-way nobody ever sees, and each file is counted
+   once. */
 #ifndef IDENTIFIERS_JOB_H
 #define IDENTIFIERS_JOB_H
 
 #include <prong/prong.h>
 #include "files.h"
-#include "total.h"
+#include "words.h"
 
+/* Why the words of a file do not count, beside errnos. */
 enum {
-	BINARY = -1
+	BINARY = -1,
+	OVERRAN = -2,
+	CRASHED = -3
 };
 
 struct file {
 	const char *path;
-	int problem; /* 0: its words count; an errno or BINARY: why they do not.  The holder
-			of its batch writes it */
+	int problem; /* 0, an errno, or one of the above.  Each attempt of its task writes it;
+			the program itself only when the last one is dead */
+	int fault;   /* a signal that kills whoever counts it: see --poison and --kill-one */
 };
 
+/* What a task gets: some files that follow each other in the heap. */
 struct batch {
 	struct file *files;
 	size_t nfiles;
-	struct counts *counts; /* the holder's; whole while the batch is being merged */
-
-	/* The job's lock protects these. */
-	int holder;  /* number of the member that has or had it; 0: nobody */
-	int lost_by; /* number of the last member that died with it */
-	int deaths;  /* how many did */
-	bool merged;
+	bool wait; /* for who writes to a FIFO */
 };
 
-struct job {
-	prong_mutex lock;
-	size_t next;           /* the batches before it are taken; lock protects it */
-	struct batch *merging; /* the one that is being added to total; lock protects both */
-	struct total total;
-
-	/* These stay as they are. */
-	struct batch *batches;
-	size_t nbatches;
-	struct file *files;
-	size_t nfiles;
+struct plan {
+	const char *kind; /* "sequential", "threads", "processes" */
+	int workers;
+	int limit_ms;       /* for a file; 0: none */
+	const char *poison; /* the path of one; or NULL */
+	bool kill_one;
 	bool progress; /* say on stderr how far it is */
 };
 
-/* What a member gets: the same for a thread and a process. */
-struct member {
-	struct job *job;
-	int number; /* from 1 on, in order of starting */
+struct job {
+	const struct plan *plan;
+	struct file *files; /* in the family's heap */
+	size_t nfiles;
+	struct batch *batches; /* these too are the program's own */
+	size_t nbatches;
+	struct batch *again; /* files, one in each, whose worker did not live to tell */
+	size_t nagain;
+	struct words total;
 };
 
-/* Make a job of these names; the program ends when the heap is full. */
-struct job *job_new(const struct names *names);
+/* Make a job of these names.  The program ends when that cannot be. */
+void job_init(struct job *j, const struct plan *plan, const struct names *names);
 
-/* Take the job's lock, and put right what a dead owner left in the middle. */
-void job_lock(struct job *j);
-void job_unlock(struct job *j);
+/* Count all.  The program ends when that cannot be. */
+void job_run(struct job *j);
 
-/* Return a batch that is the member's now, or NULL when all are taken. */
-struct batch *job_take(const struct member *m);
-
-/* Add the counts of b, which the caller holds, to the total. */
-void job_merge(struct job *j, struct batch *b);
-
-/* Give what the member with that number held when it died to the others.  Return the batch, or
-   NULL when it held none. */
-struct batch *job_give_back(struct job *j, int number);
-
-/* What a member does: take, count and merge until no batch is left.  arg is its struct member. */
-int work(void *arg);
+/* The task: count the files of the struct batch at arg; its result is a struct counts. */
+int count_batch(void *arg);
 
 #endif

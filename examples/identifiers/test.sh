@@ -1,5 +1,5 @@
 #!/bin/bash
-# test.sh PROGRAM counts|files|usage|kills: test the program "identifiers".
+# test.sh PROGRAM counts|files|usage|kills|poison|limit: test the program "identifiers".
 set -u
 
 program=$(realpath "$1")
@@ -171,12 +171,17 @@ test_files() {
 test_usage() {
 	for wrong in '--on' '--on nothing' '--workers' '--workers 0' '--workers 1x' \
 		'--workers 99999999999999999999' '--unknown' 'a b' '--kill-one --on threads' \
-		'--kill-one --on sequential'; do
+		'--kill-one --on sequential' '--poison x --on threads' \
+		'--poison x --on sequential' '--limit 2s --on threads' \
+		'--limit 2s --on sequential' '--limit' '--limit 0' '--limit s' '--limit 2m' \
+		'--limit -1s' '--limit 99999999s' '--poison'; do
 		# shellcheck disable=SC2086 # words, as it says
 		run 2 $wrong
 		grep -q '^usage: ' err || fail "$wrong: no usage on stderr"
 		test -s out && fail "$wrong: something on stdout"
 	done
+	run 1 "$here" --poison "$here/nowhere"
+	grep -q 'nowhere is none of the files$' err || fail "poison that is not there"
 	for missing in nowhere /etc/passwd/x ''; do
 		run 1 "$missing"
 		test -s err || fail "$missing: no message"
@@ -215,10 +220,11 @@ test_kills() {
 	tail -n 1 err >sums
 	for workers in 1 2 5; do
 		run 0 "$tree" --on processes --workers $workers --kill-one
+		grep -q 'attempt 1, was killed by signal 9 ' err || fail "nobody was killed"
 		same out out.sequential "--kill-one of $workers"
 		tail -n 1 err | cmp -s - sums || fail "--kill-one of $workers: other sums"
 	done
-	# From outside, at any moment: at most 4 in a run, for that many may die over one batch.
+	# From outside, at any moment: at most 4 in a run, for that many may die over one file.
 	killed=0
 	for delay in 0 1 2 3 4 5 6 7; do
 		setsid "$program" "$tree" --on processes --workers 3 >out 2>err &
@@ -235,6 +241,57 @@ test_kills() {
 		tail -n 1 err | cmp -s - sums || fail "killed after $delay: other sums"
 	done
 	test $killed -gt 0 || fail "no worker was killed"
+}
+
+# many DIR: files enough for batches of several.
+many() {
+	mkdir "$1"
+	for i in {1..400}; do
+		echo "both both word$i" >"$1/$i.h"
+	done
+}
+
+# A file kills whoever counts it: it is named, with the stack, and all others are counted.
+test_poison() {
+	many tree
+	mv tree/77.h aside
+	run 0 tree --on sequential
+	mv out out.without
+	sed 's/.* left out; //' err >sums.without
+	mv aside tree/77.h
+	for workers in 1 2 5; do
+		run 0 tree --workers $workers --poison tree/77.h
+		same out out.without "poison, $workers"
+		sed -n 's/.*: 399 files counted, 1 left out; //p' err >sums
+		same sums sums.without "poison, $workers"
+		grep -q ': tree/77.h: .*attempt 5, was killed by signal 11 .* at address 0x0$' err ||
+			fail "no report"
+		grep -q '^  #[0-9]* count_batch+0x.* (identifiers)$' err || fail "no stack"
+		grep -q ': tree/77.h: whoever counts it dies$' err || fail "not left out"
+	done
+	# And beside it somebody kills a worker.
+	run 0 tree --poison tree/77.h --kill-one
+	same out out.without "poison and kill"
+	grep -q 'killed by signal 9 ' err || fail "nobody was killed"
+}
+
+# FIFOs that nobody writes to are stopped at the limit; one with a writer is counted.
+test_limit() {
+	many tree
+	mkfifo tree/a-pipe tree/b-pipe tree/written
+	ln -s a-pipe tree/link-to-pipe
+	run 0 tree --on sequential
+	grep -q ': 400 files counted, 0 left out; 1200 ident' err || fail "FIFOs without a limit"
+	sleep 100 >tree/b-pipe &
+	silent=$!
+	(echo both >tree/written) &
+	run 0 tree --workers 3 --limit 1s
+	kill $! $silent 2>/dev/null
+	for pipe in a-pipe b-pipe link-to-pipe; do
+		grep -q ": tree/$pipe: stopped at the limit\$" err || fail "$pipe: not stopped"
+	done
+	grep -q ': 401 files counted, 3 left out; 1201 ident' err || fail "summary"
+	grep -q ' 801  both$' out || fail "counts"
 }
 
 "test_$2"

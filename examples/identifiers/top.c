@@ -21,13 +21,26 @@ static int compare(const void *word, const void *keyword)
 	return strcmp(word, keyword);
 }
 
-static bool is_keyword(const char *word)
+static bool is_keyword(const char *word, size_t len)
 {
-	return bsearch(word, keywords, sizeof keywords / sizeof *keywords, sizeof *keywords,
-		       compare);
+	char s[sizeof *keywords];
+
+	if (len >= sizeof s)
+		return false;
+	memcpy(s, word, len);
+	s[len] = '\0';
+	return bsearch(s, keywords, sizeof keywords / sizeof *keywords, sizeof *keywords, compare);
 }
 
-static void add(void *ctx, const char *word, uint64_t n)
+/* As strcmp(). */
+static int by_name(const char *a, size_t alen, const char *b, size_t blen)
+{
+	int r = memcmp(a, b, alen < blen ? alen : blen);
+
+	return r ? r : (alen > blen) - (alen < blen);
+}
+
+static void add(void *ctx, const char *word, size_t len, uint64_t n)
 {
 	struct top *t = ctx;
 	size_t i;
@@ -36,28 +49,30 @@ static void add(void *ctx, const char *word, uint64_t n)
 	t->kinds++;
 	if (t->size == TOP && n < t->best[TOP - 1].n)
 		return; /* nearly all end here, without a look at the word */
-	if (is_keyword(word))
+	if (is_keyword(word, len))
 		return;
 	i = t->size < TOP ? t->size++ : TOP;
 	for (; i > 0; i--) {
 		if (n < t->best[i - 1].n ||
-		    (n == t->best[i - 1].n && strcmp(word, t->best[i - 1].word) > 0))
+		    (n == t->best[i - 1].n &&
+		     by_name(word, len, t->best[i - 1].word, t->best[i - 1].len) > 0))
 			break;
 		if (i < TOP)
 			t->best[i] = t->best[i - 1];
 	}
 	if (i < TOP) {
 		t->best[i].word = word;
+		t->best[i].len = len;
 		t->best[i].n = n;
 	}
 }
 
-void top_find(struct top *out, const struct total *t)
+void top_find(struct top *out, const struct words *w)
 {
 	*out = (struct top){ 0 };
-	total_each(t, add, out);
+	words_each(w, add, out);
 	for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
-		uint64_t n = total_count(t, keywords[i]);
+		uint64_t n = words_count(w, keywords[i]);
 
 		out->all -= n;
 		out->kinds -= n > 0;

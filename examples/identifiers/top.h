@@ -2,7 +2,7 @@
 #ifndef IDENTIFIERS_TOP_H
 #define IDENTIFIERS_TOP_H
 
-#include "total.h"
+#include "words.h"
 
 enum {
 	TOP = 20
@@ -10,14 +10,15 @@ enum {
 
 struct top {
 	struct {
-		const char *word;
+		const char *word; /* of len bytes, in the table */
+		size_t len;
 		uint64_t n;
 	} best[TOP];         /* in order, those with the same count by name */
 	size_t size;         /* how many there are */
 	uint64_t all, kinds; /* of all identifiers: occurrences, and different ones */
 };
 
-/* Find the commonest identifiers in t.  The keywords of C11 are none. */
-void top_find(struct top *out, const struct total *t);
+/* Find the commonest identifiers in w.  The keywords of C11 are none. */
+void top_find(struct top *out, const struct words *w);
 
 #endif

@@ -11,7 +11,7 @@ struct word {
 };
 
 /* FNV-1a. */
-uint32_t words_hash(const char *s, size_t len)
+static uint32_t hash_of(const char *s, size_t len)
 {
 	uint32_t h = 2166136261u;
 
@@ -56,27 +56,54 @@ static size_t keep(struct words *w, const char *s, size_t len)
 	return at;
 }
 
-void words_add(struct words *w, const char *s, size_t len)
+/* Return the slot of the word, or the free one where it belongs. */
+static struct word *find(const struct words *w, const char *s, size_t len, uint32_t hash)
 {
-	uint32_t hash = words_hash(s, len);
 	struct word *e;
-	size_t k;
+
+	for (size_t k = hash & (w->cap - 1); (e = &w->slots[k])->n; k = (k + 1) & (w->cap - 1))
+		if (e->hash == hash && e->len == len && memcmp(w->text + e->at, s, len) == 0)
+			break;
+	return e;
+}
+
+static void add(struct words *w, const char *s, size_t len, uint32_t hash, uint64_t n)
+{
+	struct word *e;
 
 	if (2 * w->used >= w->cap)
 		grow(w);
-	for (k = hash & (w->cap - 1); (e = &w->slots[k])->n; k = (k + 1) & (w->cap - 1))
-		if (e->hash == hash && e->len == len && memcmp(w->text + e->at, s, len) == 0)
-			break;
+	e = find(w, s, len, hash);
 	if (!e->n) {
-		*e = (struct word){ .at = keep(w, s, len), .len = len, .hash = hash };
+		*e = (struct word){ .at = keep(w, s, len), .len = (uint32_t)len, .hash = hash };
 		w->used++;
 	}
-	e->n++;
+	e->n += n;
+}
+
+void words_add(struct words *w, const char *s, size_t len)
+{
+	add(w, s, len, hash_of(s, len), 1);
+}
+
+uint64_t words_count(const struct words *w, const char *s)
+{
+	size_t len = strlen(s);
+
+	return w->cap ? find(w, s, len, hash_of(s, len))->n : 0;
+}
+
+void words_each(const struct words *w, void fn(void *ctx, const char *word, size_t len, uint64_t n),
+		void *ctx)
+{
+	for (const struct word *e = w->slots; e < w->slots + w->cap; e++)
+		if (e->n)
+			fn(ctx, w->text + e->at, e->len, e->n);
 }
 
 size_t words_packed_size(const struct words *w)
 {
-	return sizeof(struct counts) + w->used * (sizeof(struct count) + 1) + w->text_size;
+	return sizeof(struct counts) + w->used * sizeof(struct count) + w->text_size;
 }
 
 void words_pack(const struct words *w, struct counts *out)
@@ -89,10 +116,21 @@ void words_pack(const struct words *w, struct counts *out)
 
 		if (!e->n)
 			continue;
-		out->of[out->n++] = (struct count){ text, e->n, e->hash, e->len };
+		out->of[out->n++] = (struct count){ e->n, e->hash, e->len };
 		memcpy(text, w->text + e->at, e->len);
-		text[e->len] = '\0';
-		text += e->len + 1;
+		text += e->len;
+	}
+}
+
+void words_merge(struct words *w, const struct counts *c)
+{
+	const char *text = (const char *)&c->of[c->n];
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct count *e = &c->of[i];
+
+		add(w, text, e->len, e->hash, e->n);
+		text += e->len;
 	}
 }
 
