@@ -230,8 +230,11 @@ test_kills() {
 		setsid "$program" "$tree" --on processes --workers 3 >out 2>err &
 		pid=$!
 		for i in 1 2; do
+			while kill -0 $pid 2>/dev/null; do # the files are listed first
+				mapfile -t victims < <(workers $pid)
+				test ${#victims[@]} -gt 0 && break
+			done
 			sleep 0.0$((delay * i))
-			mapfile -t victims < <(workers $pid)
 			for victim in "${victims[@]:0:2}"; do
 				kill -9 "$victim" 2>/dev/null && killed=$((killed + 1))
 			done
