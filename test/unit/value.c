@@ -151,7 +151,7 @@ static void text_is_utf8_with_surrogates(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
 		v = prong_value_text(good[i]);
-		CHECK_STR(prong_value_data(v, &n), good[i]);
+		CHECK_EQ(strcmp(prong_value_data(v, &n), good[i]), 0);
 		CHECK_EQ(n, strlen(good[i]));
 		prong_value_free(v);
 	}
