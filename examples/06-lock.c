@@ -13,7 +13,7 @@ struct account {
 struct job {
 	struct account *account;
 	long n;
-	bool locked;
+	long locked; /* not bool: what pads it would be sent, too */
 };
 
 static void add(struct account *a, long n)

@@ -175,3 +175,13 @@ void job_run(struct job *j)
 	pass(j, pool, j->again, j->nagain, RETRIES);
 	prong_pool_free(pool);
 }
+
+void job_fini(struct job *j)
+{
+	if (j->nfiles)
+		prong_free((char *)(uintptr_t)j->files[0].path); /* the names are one block */
+	prong_free(j->files);
+	free(j->again);
+	free(j->batches);
+	words_fini(&j->total);
+}

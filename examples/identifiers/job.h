@@ -57,6 +57,7 @@ void job_init(struct job *j, const struct plan *plan, const struct names *names)
 
 /* Count all.  The program ends when that cannot be. */
 void job_run(struct job *j);
+void job_fini(struct job *j);
 
 /* The task: count the files of the struct batch at arg; its result is a struct counts. */
 int count_batch(void *arg);

@@ -175,7 +175,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < top.size; i++)
 		printf("%10" PRIu64 "  %.*s\n", top.best[i].n, (int)top.best[i].len,
 		       top.best[i].word);
-	words_fini(&job.total);
+	job_fini(&job);
 	if (fflush(stdout) == EOF)
 		err(1, "cannot write the result");
 }

@@ -32,8 +32,10 @@ struct prongi_map {
 	prongi_word bounce;            /* a copy of items from outside the heap; block */
 	prong_queue *failed;           /* reports, to the caller */
 	_Atomic uint32_t stop;         /* let the shares end.  The caller, or the sweep */
-	_Alignas(64) prongi_word next; /* the part to try next: a hint */
-	_Alignas(64) struct prongi_part part[];
+	char apart0_[64];	  /* the heap aligns to 16: so lines are kept apart by room */
+	prongi_word next;	  /* the part to try next: a hint */
+	char apart1_[64];
+	struct prongi_part part[];
 };
 
 /* What a share calls, and what the record is for from which the map hangs: told by their
