@@ -36,9 +36,9 @@ static inline void prongi_out_byte(struct prongi_out *o, int c)
 
 static inline void prongi_out_bytes(struct prongi_out *o, const void *data, size_t n)
 {
-	char *p = prongi_out_room(o, n);
+	char *p = n ? prongi_out_room(o, n) : NULL;
 
-	if (p && n) {
+	if (p) {
 		memcpy(p, data, n);
 		o->n += n;
 	}

@@ -248,9 +248,9 @@ static void a_crash_is_told_with_its_stack(void **state)
 	(void)state;
 	CHECK_EQ(prong_future_get(f, NULL, 0, soon()), PRONG_CRASHED);
 	prong_future_report(f, &why);
-	CHECK_EQ(why.signal, SIGSEGV);
 	CHECK_STR(why.name, "b.h");
-	if (!TEST_ASAN) {
+	if (!TEST_ASAN) { /* which has a handler of its own */
+		CHECK_EQ(why.signal, SIGSEGV);
 		CHECK(why.has_address && why.address == 64);
 		CHECK(why.frames > 0);
 		prong_report_text(&why, text, sizeof text);
