@@ -96,9 +96,12 @@ uint64_t words_count(const struct words *w, const char *s)
 void words_each(const struct words *w, void fn(void *ctx, const char *word, size_t len, uint64_t n),
 		void *ctx)
 {
-	for (const struct word *e = w->slots; e < w->slots + w->cap; e++)
+	for (size_t i = 0; i < w->cap; i++) {
+		const struct word *e = &w->slots[i];
+
 		if (e->n)
 			fn(ctx, w->text + e->at, e->len, e->n);
+	}
 }
 
 size_t words_packed_size(const struct words *w)
