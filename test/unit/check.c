@@ -158,7 +158,7 @@ static int helper_off(const char *arg)
 /* --- arguments ------------------------------------------------------------------------------- */
 
 struct argument {
-	int number;
+	long number; /* no padding: what stood there before would be looked at as well */
 	const void *pointer;
 };
 

@@ -11,10 +11,23 @@
 
 static int seven = 7;
 
+/* A start that the server had begun when the failure was taken back may still be told of it: it is
+   a documented error, after which one asks again. */
+static void starts(void)
+{
+	prong_process *p = NULL;
+	int r = prong_process_start(&p, body_return, &seven, sizeof seven, NULL);
+
+	if (r == -EAGAIN)
+		r = prong_process_start(&p, body_return, &seven, sizeof seven, NULL);
+	CHECK_OK(r);
+	CHECK_EQ(end(p), 7);
+}
+
 static void works(void)
 {
 	prong_free(shared(100));
-	CHECK_EQ(run(body_return, &seven, sizeof seven), 7);
+	starts();
 	CHECK_EQ(end_thread(start_thread(body_return, &seven, sizeof seven)), 7);
 }
 
