@@ -159,7 +159,7 @@ static void above_4_gib(void **state)
 
 	(void)state;
 	if (!getenv("PRONG_TEST_LONG"))
-		SKIP("PRONG_TEST_LONG is not set; it takes 4 GiB");
+		SKIP("PRONG_TEST_LONG is not set; it takes 8 GiB");
 	make(&a, &b);
 	data = prong_alloc(size);
 	CHECK(data != NULL);
