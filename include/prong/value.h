@@ -4,7 +4,8 @@
    A value lives in the calling process, outside the heap.  A function that makes one gives the
    caller a reference to it; a function that puts one into another takes that reference over, and
    from then on the item lives as long as what it is in.  So a tree is built in one expression, and
-   only its root is freed.  A pointer to an item stays good as long as the root does.
+   only its root is freed.  A pointer to a collection stays good when that is put into another; one
+   to a number does not, for numbers are copied.
 
    A value that could not be made is NULL, and NULL may be given wherever a value may: the tree is
    spoilt then, what would be done with it fails with -ENOMEM, and so an error has to be looked for

@@ -11,7 +11,7 @@
 enum {
 	UNIT = 16,
 	FIRST = 512,       /* bytes of the second chunk of a group */
-	LARGEST = 4 << 20, /* from here on chunks do not grow */
+	LARGEST = 8 << 20, /* from here on chunks do not grow */
 	APART = 32 << 10   /* an array of so many bytes has a chunk of its own, which can grow */
 };
 
@@ -62,7 +62,7 @@ static struct prongi_chunk *new_chunk(struct prongi_group *g, size_t size)
 	c = malloc(size + sizeof *c);
 	if (!c)
 		return NULL;
-	if (size >= 2 * HUGE_PAGE)
+	if (size >= HUGE_PAGE * 3 / 2)
 		prongi_will_fill(c, size + sizeof *c);
 	g->left -= size + sizeof *c;
 	c->owned = NULL;

@@ -3,6 +3,7 @@
 #define PRONGI_PICKLE_H
 
 #include "wire/codec.h"
+#include <errno.h>
 
 enum prongi_op {
 	OP_MARK = '(',
@@ -97,7 +98,16 @@ struct prongi_reader {
 int prongi_reader_bad(const struct prongi_reader *s, const char *what);
 
 /* Put v on the stack, where there is room for one each time an opcode begins; NULL: -ENOMEM. */
-int prongi_reader_push(struct prongi_reader *s, prong_value *v);
+int prongi_reader_too_many(const struct prongi_reader *s);
+static inline int prongi_reader_push(struct prongi_reader *s, prong_value *v)
+{
+	if (!v)
+		return -ENOMEM;
+	if (++s->objects > s->max_objects)
+		return prongi_reader_too_many(s);
+	s->stack[s->n++] = v;
+	return 0;
+}
 
 /* The next n bytes, which *from is set to.  0, -EBADMSG. */
 int prongi_reader_take(struct prongi_reader *s, size_t n, const char **from);

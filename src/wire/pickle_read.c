@@ -74,15 +74,10 @@ static int more_stack(struct prongi_reader *s)
 	return 0;
 }
 
-int prongi_reader_push(struct prongi_reader *s, prong_value *v)
+int prongi_reader_too_many(const struct prongi_reader *s)
 {
-	if (!v)
-		return -ENOMEM;
-	if (++s->objects > s->max_objects)
-		return prongi_fail(-E2BIG, "pickle: at byte %zu: more than %u values",
-				   (size_t)(s->p - s->start), s->max_objects);
-	s->stack[s->n++] = v;
-	return 0;
+	return prongi_fail(-E2BIG, "pickle: at byte %zu: more than %u values",
+			   (size_t)(s->p - s->start), s->max_objects);
 }
 
 static int set_mark(struct prongi_reader *s)
@@ -256,12 +251,23 @@ static int op_float(struct prongi_reader *s)
 	return prongi_reader_push(s, prongi_float(s->g, x));
 }
 
-static int op_int(struct prongi_reader *s, unsigned n)
+/* The commonest of all, so without a loop. */
+static inline int op_int(struct prongi_reader *s, unsigned n)
 {
-	uint64_t x = 0;
-	int r = take_number(s, n, &x);
+	const unsigned char *p = (const unsigned char *)s->p;
+	int64_t x;
 
-	return r ? r : prongi_reader_push(s, prongi_int(s->g, n == 4 ? (int32_t)x : (int64_t)x));
+	if (n > (size_t)(s->end - s->p))
+		return prongi_reader_bad(s, "it is cut short");
+	if (n == 1)
+		x = p[0];
+	else if (n == 2)
+		x = p[0] | p[1] << 8;
+	else
+		x = (int32_t)(p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+			      (uint32_t)p[3] << 24);
+	s->p += n;
+	return prongi_reader_push(s, prongi_int(s->g, x));
 }
 
 /* --- collections ------------------------------------------------------------------------------ */
@@ -464,7 +470,7 @@ static int op_rare(struct prongi_reader *s, int op)
 	}
 }
 
-static int step(struct prongi_reader *s, int op)
+static inline int step(struct prongi_reader *s, int op)
 {
 	switch (op) {
 	case OP_NONE:

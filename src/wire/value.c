@@ -43,18 +43,6 @@ static prong_value *no_memory(void)
 
 /* --- in a group ------------------------------------------------------------------------------- */
 
-prong_value *prongi_int(struct prongi_group *g, int64_t n)
-{
-	prong_value *v;
-
-	if (n >= PRONGI_SMALL_MIN && n <= PRONGI_SMALL_MAX)
-		return constant(&prongi_small[n - PRONGI_SMALL_MIN]);
-	v = prongi_fast_value(g, PRONG_INT, sizeof *v);
-	if (v)
-		v->i = n;
-	return v;
-}
-
 prong_value *prongi_float(struct prongi_group *g, double x)
 {
 	prong_value *v = prongi_fast_value(g, PRONG_FLOAT, sizeof *v);
@@ -413,9 +401,37 @@ static int why_not(const prong_value *v, const char *what)
 	return prongi_fail(-EINVAL, "%s: a value of kind %d takes no such items", what, v->kind);
 }
 
+/* A number of a group of its own goes over into v's: else a list of numbers would be as many
+   chunks, each with a head that is larger than the number.  True when it has: *item is another. */
+static bool settle(struct prongi_group *g, prong_value **item)
+{
+	prong_value *from = *item, *to;
+	struct prongi_group *own;
+
+	if ((from->kind != PRONG_INT && from->kind != PRONG_FLOAT) ||
+	    from->flags & (PRONGI_STATIC | PRONGI_BIG) || prongi_has_mark(from, PRONGI_SHARED))
+		return false;
+	own = prongi_group_of(from);
+	to = own == g || own->chunks > 1 ? NULL : prongi_fast_value(g, from->kind, sizeof *to);
+	if (!to)
+		return false;
+	to->i = from->i;
+	*item = to;
+	prongi_group_drop(own);
+	return true;
+}
+
+/* item is in v now: they are one group. */
+static void settled(prong_value *v, prong_value *item, bool already)
+{
+	if (!already)
+		prongi_join(v, item);
+}
+
 int prong_value_add(prong_value *v, prong_value *item)
 {
-	bool set = v && (v->kind == PRONG_SET || v->kind == PRONG_FROZENSET), fits;
+	bool set = v && (v->kind == PRONG_SET || v->kind == PRONG_FROZENSET), fits, there;
+	struct prongi_group *g;
 	int r;
 
 	fits = set ||
@@ -424,27 +440,32 @@ int prong_value_add(prong_value *v, prong_value *item)
 		return spoil(v, NULL, item, why_not(v, "value_add"));
 	if (!item || item->flags & PRONGI_SPOILT)
 		return spoil(v, NULL, item, prongi_fail(-ENOMEM, "value_add: the item is spoilt"));
-	r = set ? prongi_insert(prongi_group_of(v), v, item, NULL)
-		: prongi_append(prongi_group_of(v), v, &item, 1);
+	g = prongi_group_of(v);
+	there = settle(g, &item);
+	r = set ? prongi_insert(g, v, item, NULL) : prongi_append(g, v, &item, 1);
 	if (r)
-		return spoil(v, NULL, item, r);
-	prongi_join(v, item);
+		return spoil(v, NULL, there ? NULL : item, r);
+	settled(v, item, there);
 	return 0;
 }
 
 int prong_value_put(prong_value *v, prong_value *key, prong_value *item)
 {
+	struct prongi_group *g;
+	bool key_there, there;
 	int r;
 
 	if (!v || !prongi_has_pairs(v))
 		return spoil(v, key, item, why_not(v, "value_put"));
 	if (!key || !item || (key->flags | item->flags) & PRONGI_SPOILT)
 		return spoil(v, key, item, prongi_fail(-ENOMEM, "value_put: an item is spoilt"));
-	r = v->kind == PRONG_DICT ? prongi_insert(prongi_group_of(v), v, key, item)
-				  : prongi_give(prongi_group_of(v), v, key, item);
+	g = prongi_group_of(v);
+	key_there = settle(g, &key);
+	there = settle(g, &item);
+	r = v->kind == PRONG_DICT ? prongi_insert(g, v, key, item) : prongi_give(g, v, key, item);
 	if (r)
-		return spoil(v, key, item, r);
-	prongi_join(v, key);
-	prongi_join(v, item);
+		return spoil(v, key_there ? NULL : key, there ? NULL : item, r);
+	settled(v, key, key_there);
+	settled(v, item, there);
 	return 0;
 }

@@ -186,7 +186,18 @@ enum {
 extern const prong_value prongi_small[PRONGI_SMALL_MAX - PRONGI_SMALL_MIN + 1];
 
 /* Values in a group; NULL: memory. */
-prong_value *prongi_int(struct prongi_group *g, int64_t n);
+static inline prong_value *prongi_int(struct prongi_group *g, int64_t n)
+{
+	prong_value *v;
+
+	if (n >= PRONGI_SMALL_MIN && n <= PRONGI_SMALL_MAX)
+		return (prong_value *)(uintptr_t)&prongi_small[n - PRONGI_SMALL_MIN];
+	v = prongi_fast_value(g, PRONG_INT, sizeof *v);
+	if (v)
+		v->i = n;
+	return v;
+}
+
 prong_value *prongi_float(struct prongi_group *g, double x);
 prong_value *prongi_data(struct prongi_group *g, prong_kind kind, const void *data, size_t n);
 prong_value *prongi_big(struct prongi_group *g, const uint8_t *data, size_t n);
