@@ -16,7 +16,8 @@ static bool written_alike(const prong_value *a, const prong_value *b)
 	return same;
 }
 
-/* v, in a protocol, is a value that is there. */
+/* v, in a protocol, is a value that is there; NULL: protocol 2 would mean other modules by its
+   names. */
 static prong_value *through(const prong_value *v, prong_format protocol)
 {
 	prong_limits more = { .bytes = 64 << 20,
@@ -27,8 +28,11 @@ static prong_value *through(const prong_value *v, prong_format protocol)
 	prong_value *back = NULL;
 	void *data;
 	size_t size;
+	int r = prong_encode(v, protocol, &data, &size, NULL);
 
-	fuzz_check(prong_encode(v, protocol, &data, &size, NULL) == 0, "what was read is written");
+	if (r == PRONG_MISMATCH && protocol == PRONG_PICKLE_2)
+		return NULL;
+	fuzz_check(r == 0, "what was read is written");
 	fuzz_check(prong_decode_take(&back, PRONG_PICKLE, data, size, &more) == 0,
 		   "what was written is read");
 	return back;
@@ -47,6 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_look(v);
 	for (prong_format p = PRONG_PICKLE_2; p <= PRONG_PICKLE_5; p++) {
 		once = through(v, p);
+		if (!once)
+			continue;
 		twice = through(once, p);
 		fuzz_check(prong_value_equal(once, twice) || written_alike(once, twice),
 			   "an encoding keeps the value");

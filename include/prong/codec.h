@@ -49,7 +49,8 @@ typedef struct prong_limits {
    limits), -EMSGSIZE (beyond limits->bytes), -ELOOP (a value is part of itself in a way that the
    format cannot say: JSON never, pickle through tuples alone), PRONG_MISMATCH (what JSON has no
    form for: sets, bytes, nan, keys other than text; what protocol 2 or 3 has none for: text or
-   bytes from 4 GiB).  prong_error_detail() says what and where. */
+   bytes from 4 GiB, and in 2 a class whose module is named as one of Python 2's that got another
+   name).  prong_error_detail() says what and where. */
 PRONG_MUST int prong_encode(const prong_value *v, prong_format format, void **data, size_t *size,
 			    const prong_limits *limits);
 

@@ -139,6 +139,17 @@ void prongi_write_helper(struct prongi_writer *w, enum prongi_helper which)
 	w->helper[which] = w->places;
 }
 
+/* In protocol 2 Python 3 reads some names as others, those of Python 2's modules.  Who has such a
+   name, and does not mean that, cannot be written. */
+static bool is_misread(const struct prongi_writer *w, const char *module, size_t module_size,
+		       const char *name, size_t name_size)
+{
+	struct prongi_name other;
+
+	return w->protocol < 3 && !prongi_name_old(module, module_size, name, name_size, &other) &&
+	       prongi_name_new(module, module_size, name, name_size, &other);
+}
+
 /* A class.  Below protocol 4, one in another is asked of that: getattr(outer, 'name'). */
 static int put_class(struct prongi_writer *w, const prong_value *v)
 {
@@ -153,6 +164,9 @@ static int put_class(struct prongi_writer *w, const prong_value *v)
 		return 0;
 	}
 	dot = w->protocol < 4 ? memchr(name, '.', n) : NULL;
+	if (is_misread(w, module, module_size, name, dot ? (size_t)(dot - name) : n))
+		return prongi_fail(PRONG_MISMATCH,
+				   "pickle: protocol 2 has another module for the name %s", module);
 	for (const char *p = dot; p && p < end; p++)
 		if (*p == '.')
 			prongi_write_helper(w, HELP_GETATTR);

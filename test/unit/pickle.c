@@ -387,6 +387,18 @@ static void bad_arguments(void **state)
 	prong_value_free(v);
 }
 
+static void protocol_2_does_not_change_a_meaning(void **state)
+{
+	prong_value *v = prong_value_object("Queue.Mine", NULL, NULL);
+	void *data;
+	size_t size;
+
+	(void)state;
+	CHECK_EQ(prong_encode(v, PRONG_PICKLE_2, &data, &size, NULL), PRONG_MISMATCH);
+	CHECK(strstr(prong_error_detail(), "Queue"));
+	encoded(v, PRONG_PICKLE_3, BYTES("\x80\x03" "cQueue\nMine\n)\x81."));
+}
+
 static void a_tuple_in_itself_cannot_be_written(void **state)
 {
 	prong_value *t = prong_value_new(PRONG_TUPLE), *u = prong_value_new(PRONG_TUPLE);
@@ -519,6 +531,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(every_kind_comes_back),
 	CASE(golden_bytes),
 	CASE(bad_arguments),
+	CASE(protocol_2_does_not_change_a_meaning),
 	CASE(a_tuple_in_itself_cannot_be_written),
 	CASE(graphs_come_back),
 	CASE(no_damage_does_harm),
