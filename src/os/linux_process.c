@@ -28,6 +28,7 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
+#define PF_EXITING 4u /* the kernel's include/linux/sched.h */
 
 /* ThreadSanitizer has a thread of its own in every process. */
 extern void __tsan_init(void) __attribute__((weak));
@@ -49,6 +50,31 @@ void prongi_os_threads_own(int n)
 	atomic_fetch_add_explicit(&own_threads, n, memory_order_relaxed);
 }
 
+/* Whoever joined a thread was told before the kernel takes it out of the list.  One that is on its
+   way out (PF_EXITING, of "number (name) state parent group session tty tpgid flags") runs no
+   instruction of the program any more. */
+static bool is_running_thread(const char *tid)
+{
+	char path[64], text[512];
+	unsigned flags = 0;
+	const char *name_end;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno != ENOENT && errno != ESRCH;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	name_end = strrchr(text, ')');
+	if (n <= 0 || !name_end ||
+	    sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+		return n > 0;
+	return !(flags & PF_EXITING);
+}
+
 int prongi_os_threads(void)
 {
 	DIR *d = opendir("/proc/self/task");
@@ -57,7 +83,7 @@ int prongi_os_threads(void)
 	if (!d)
 		return 1; /* no /proc: nobody can tell */
 	for (struct dirent *e; (e = readdir(d));)
-		n += e->d_name[0] != '.';
+		n += e->d_name[0] != '.' && is_running_thread(e->d_name);
 	closedir(d);
 	n -= atomic_load_explicit(&own_threads, memory_order_relaxed);
 	return __tsan_init && n > 1 ? n - 1 : n;

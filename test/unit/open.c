@@ -170,6 +170,47 @@ static void opened_too_late(void **state)
 	helper_run("open_too_late", "by first use");
 }
 
+/* This thread runs on the first or the last processor that it may use. */
+static void stay_on(bool last)
+{
+	cpu_set_t all, one;
+	int cpu = -1;
+
+	CHECK_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &all) && (cpu < 0 || last))
+			cpu = i;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	CHECK_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+}
+
+static void *ends(void *all)
+{
+	CHECK_EQ(sched_setaffinity(0, sizeof(cpu_set_t), all), 0);
+	stay_on(true);
+	return NULL;
+}
+
+/* A thread that was joined is no thread, though the kernel lists it for a moment more. */
+static int in_open_after_threads(const char *arg)
+{
+	cpu_set_t all;
+	pthread_t t;
+
+	(void)arg;
+	CHECK_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+	stay_on(false);
+	for (int i = 0; i < 50; i++) {
+		CHECK_EQ(pthread_create(&t, NULL, ends, &all), 0);
+		CHECK_EQ(pthread_join(t, NULL), 0);
+		CHECK_OK(prong_open(NULL));
+		CHECK_OK(prong_close(soon()));
+	}
+	return 0;
+}
+DEFINE_CASE(open_after_threads)
+
 /* --- the address --------------------------------------------------------------------------- */
 
 #define GIB ((size_t)1 << 30)
@@ -518,6 +559,7 @@ static const struct helper helpers[] = {
 	HELPER(open_with_bad_options),
 	HELPER(open_with_a_size),
 	HELPER(open_too_late),
+	HELPER(open_after_threads),
 	HELPER(first_address_is_taken),
 	HELPER(all_addresses_are_taken),
 	HELPER(close_and_open),
@@ -538,6 +580,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(open_with_bad_options),
 	CASE(open_with_a_size),
 	CASE(opened_too_late),
+	CASE(open_after_threads),
 	CASE(first_address_is_taken),
 	CASE(all_addresses_are_taken),
 	CASE(close_and_open),
