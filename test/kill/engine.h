@@ -24,6 +24,7 @@ struct options {
 	int limit;    /* leave a row after so many bad points; 0: go on */
 	bool mutants; /* break the library; and what is broken now */
 	int mutant;
+	const char *at; /* take only points in this function; NULL: in all */
 };
 extern struct options options;
 
@@ -214,6 +215,7 @@ void coverage_of(const char *list, size_t *all, size_t *hit, FILE *missing);
 struct mutant {
 	int number;
 	const char *what;
+	/* Parts of their names; "row@function": a kill in that function is enough to show it. */
 	const char *rows[4];
 };
 extern const struct mutant mutants[]; /* the last has number 0 */

@@ -267,6 +267,14 @@ bool sampled(size_t i, size_t n, size_t budget, size_t turn)
 	return i * budget / n != (i + 1) * budget / n;
 }
 
+static bool is_asked_for(const struct point *p)
+{
+	char name[128];
+
+	return !options.at || !strncmp(symbols_name(p->pc, name, sizeof name), options.at,
+				       strlen(options.at));
+}
+
 size_t points_sampled(const struct trace *trace, size_t budget, size_t turn, size_t **out)
 {
 	size_t *at = calloc(trace->n + 1, sizeof *at), worth = 0, n = 0;
@@ -274,7 +282,7 @@ size_t points_sampled(const struct trace *trace, size_t budget, size_t turn, siz
 	if (!at)
 		die("no memory for a sample");
 	for (size_t i = 0; i < trace->n; i++)
-		if (point_worth(&trace->point[i]))
+		if (point_worth(&trace->point[i]) && is_asked_for(&trace->point[i]))
 			at[worth++] = i;
 	for (size_t i = 0; i < worth; i++)
 		if (sampled(i, worth, budget, turn))

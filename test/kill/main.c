@@ -39,8 +39,8 @@ static const struct kill_room *const rooms[] = {
 #define ROWS  512
 
 /* Points of a sample, over all rows; and of each at least. */
-#define SHARES ((size_t)10000)
-#define LEAST  ((size_t)48)
+#define SHARES ((size_t)7000)
+#define LEAST  ((size_t)32)
 
 #define SKIPPED 77 /* as meson understands it */
 
@@ -59,9 +59,11 @@ struct job {
 	const struct kill_scenario *s;
 	const struct matrix *matrix;
 	const struct mutant *mutant; /* what is broken; NULL: nothing */
+	int turn;                    /* of the mutant's rows */
+	const char *at;              /* as in options */
 	pid_t pid;
 	bool done;
-	FILE *out;
+	FILE *out; /* NULL: not needed, another row had noticed */
 };
 
 static struct job job[ROWS];
@@ -113,6 +115,7 @@ static _Noreturn void work(struct job *j, struct row *out)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	options.mutant = j->mutant ? j->mutant->number : 0;
+	options.at = j->at;
 	trace_open();
 	if (j->room->red) {
 		kill_patience_ms = 100;
@@ -143,6 +146,8 @@ static void show(int i)
 {
 	char line[512];
 
+	if (!job[i].out)
+		return;
 	table_row(&row[i]);
 	rewind(job[i].out);
 	while (fgets(line, sizeof line, job[i].out))
@@ -174,6 +179,15 @@ static void end_one(void)
 		show(shown);
 }
 
+/* A mutant needs one row that notices. */
+static bool is_noticed(const struct mutant *m)
+{
+	for (int i = 0; i < jobs; i++)
+		if (job[i].mutant == m && job[i].done && row[i].bad)
+			return true;
+	return false;
+}
+
 static void run_all(void)
 {
 	int running = 0;
@@ -182,6 +196,10 @@ static void run_all(void)
 		if (running == parallel) {
 			end_one();
 			running--;
+		}
+		if (job[i].mutant && is_noticed(job[i].mutant)) {
+			job[i].done = true;
+			continue;
 		}
 		begin(i);
 		running++;
@@ -254,10 +272,8 @@ static int summary(void)
 /* Return whether some row noticed. */
 static bool noticed(const struct mutant *m)
 {
-	bool red = false;
+	bool red = is_noticed(m);
 
-	for (int i = 0; i < jobs; i++)
-		red |= job[i].mutant == m && row[i].bad;
 	printf("mutant %d, %s: %s\n", m->number, m->what, red ? "red" : "GREEN");
 	return red;
 }
@@ -290,15 +306,49 @@ static bool listed(const struct mutant *m, char *const *numbers)
 	return !*numbers;
 }
 
+static int by_turn(const void *a, const void *b)
+{
+	const struct job *x = a, *y = b;
+
+	return x->turn != y->turn ? x->turn - y->turn : x->mutant->number - y->mutant->number;
+}
+
+static void choose_for(const struct mutant *m)
+{
+	int first = jobs;
+
+	for (const char *const *named = m->rows; *named; named++) {
+		char name[80];
+		const char *at = strchr(*named, '@');
+		int from = jobs;
+
+		snprintf(name, sizeof name, "%.*s", (int)strcspn(*named, "@"), *named);
+		choose((const char *const[]){ name, NULL }, m);
+		for (int i = from; i < jobs; i++)
+			job[i].at = at ? at + 1 : NULL;
+	}
+	for (int i = first; i < jobs; i++)
+		job[i].turn = i - first;
+}
+
+/* The first row of each, then the second of those that are left, and so on. */
+static void choose_all(char *const *numbers, const bool *red)
+{
+	jobs = shown = 0;
+	memset(job, 0, sizeof job);
+	for (int i = 0; mutants[i].number; i++)
+		if (listed(&mutants[i], numbers) && !red[i])
+			choose_for(&mutants[i]);
+	qsort(job, (size_t)jobs, sizeof *job, by_turn);
+	memset(row, 0, ROWS * sizeof *row);
+}
+
 /* Try those that were not noticed yet.  Return how many are left. */
 static int try_mutants(char *const *numbers, bool *red)
 {
 	int green = 0;
 
-	jobs = shown = 0;
-	for (int i = 0; mutants[i].number; i++)
-		if (listed(&mutants[i], numbers) && !red[i])
-			choose(mutants[i].rows, &mutants[i]);
+	choose_all(numbers, red);
 	run_all();
 	for (int i = 0; mutants[i].number; i++)
 		if (listed(&mutants[i], numbers) && !red[i]) {
