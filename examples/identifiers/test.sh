@@ -218,7 +218,7 @@ test_kills() {
 	run 0 "$tree" --on sequential
 	mv out out.sequential
 	tail -n 1 err >sums
-	for workers in 1 2 5; do
+	for workers in 1 5; do
 		run 0 "$tree" --on processes --workers $workers --kill-one
 		grep -q 'attempt 1, was killed by signal 9 ' err || fail "nobody was killed"
 		same out out.sequential "--kill-one of $workers"
@@ -226,7 +226,7 @@ test_kills() {
 	done
 	# From outside, at any moment: at most 4 in a run, for that many may die over one file.
 	killed=0
-	for delay in 0 1 2 3 4 5 6 7; do
+	for delay in 0 2 5; do
 		setsid "$program" "$tree" --on processes --workers 3 >out 2>err &
 		pid=$!
 		for i in 1 2; do

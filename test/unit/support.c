@@ -60,6 +60,11 @@ int scaled(int n)
 	return all < 1 ? 1 : (int)all;
 }
 
+int many(int n)
+{
+	return scaled(getenv("PRONG_TEST_SCALE") ? n : n / 5);
+}
+
 prong_time soon(void)
 {
 	return prong_in_ms((int64_t)HANG_MS * slowness());

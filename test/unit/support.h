@@ -100,6 +100,9 @@ int slowness(void);
 /* n, or less where it is slow; at least 1.  PRONG_TEST_SCALE=n asks for n hundredths of it. */
 int scaled(int n);
 
+/* A fifth of so many, unless PRONG_TEST_SCALE asks for a share of all: they take a minute. */
+int many(int n);
+
 /* --- processes and threads ----------------------------------------------------------------- */
 
 prong_process *start(prong_fn *fn, const void *arg, size_t size);

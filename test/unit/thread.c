@@ -445,7 +445,7 @@ static int count_maps(void)
 
 static void threads_in_a_row_leave_nothing(void **state)
 {
-	int n = scaled(100000), maps, zero = 0;
+	int n = many(100000), maps, zero = 0;
 	prong_family_stats a, b;
 	size_t memory;
 
