@@ -41,8 +41,9 @@ typedef struct prong_listener prong_listener;
 /* Whom we talk to, and what we let them do.  All-zero means the defaults, but for the
    key, which has none. */
 typedef struct prong_auth {
-	const void *key;        /* 1 to 65,536 bytes.  Copied, to memory that is locked and
-				   in no core dump, and wiped at the end */
+	const void *key;        /* 1 to 65,536 bytes.  Copied, to memory that is in no core
+				   dump and no forked process, is locked where
+				   RLIMIT_MEMLOCK allows it, and wiped at the end */
 	size_t key_size;
 	bool old_python;        /* HMAC-MD5 will do too: for Python before 3.12 */
 	bool network;           /* listen also where other machines reach */
@@ -62,7 +63,8 @@ typedef struct prong_auth {
    Return 0; -EINVAL (no address, no key, or an option is not valid), -ENOENT (the name
    does not resolve; a directory is not there), -EAGAIN (it does not now), -EADDRINUSE,
    -EADDRNOTAVAIL, -EACCES, -EPERM (other machines reach it, and network is not set),
-   -EKEYREJECTED (the key is too short for that), -ENAMETOOLONG, -EMFILE, -ENOMEM. */
+   -EKEYREJECTED (the key is too short for that), -ENAMETOOLONG, -EMFILE, -ENFILE,
+   -ENOMEM. */
 PRONG_MUST int prong_listener_open(prong_listener **out, const char *address,
 				   const prong_auth *auth);
 
@@ -70,7 +72,7 @@ PRONG_MUST int prong_listener_open(prong_listener **out, const char *address,
    who come go on at once, while a thread is in here: who cannot prove it or takes too
    long is never seen and holds nobody up.
    Return 0; PRONG_TIMEDOUT, PRONG_CANCELLED; -EMFILE, -ENFILE, -ENOMEM (who asks is still
-   there: try again), -EINVAL. */
+   there: try again; it says so ten times a second at most, and waits in between), -EINVAL. */
 PRONG_MUST int prong_listener_accept(prong_listener *l, prong_conn **out,
 				     prong_time deadline);
 
@@ -104,7 +106,7 @@ PRONG_API void prong_listener_close(prong_listener *l);
    too short for another machine), -EPROTONOSUPPORT (it wants HMAC-MD5), -EPROTO (that is no such
    server), -ECONNRESET (it hung up), -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH,
    -ENOENT (the name does not resolve, or there is no such socket), -EAGAIN (it does not
-   now), -EACCES, -EINVAL, -ENAMETOOLONG, -EMFILE, -ENOMEM. */
+   now), -EACCES, -EINVAL, -ENAMETOOLONG, -EMFILE, -ENFILE, -ENOMEM. */
 PRONG_MUST int prong_connect(prong_conn **out, const char *address,
 			     const prong_auth *auth, prong_time deadline);
 

@@ -39,9 +39,9 @@ static int explain_recv(const struct net_conn *c, int r, const char *what)
 		return prongi_fail(r, "%s: no message until the deadline", what);
 	case PRONG_CLOSED:
 		if (s->part)
-			return prongi_fail(r, "%s: closed in a message, %zu bytes of %zu", what,
-					   s->part, s->whole);
-		return prongi_fail(r, "%s: the other end is closed", what);
+			return prongi_fail(r, "%s: %.100s closed in a message, %zu bytes of %zu",
+					   what, c->peer, s->part, s->whole);
+		return prongi_fail(r, "%s: the other end, %.100s, is closed", what, c->peer);
 	case -EPROTO:
 		return prongi_fail(r, "%s: what came is no message", what);
 	case -EFBIG:
@@ -69,7 +69,7 @@ static int explain_send(const struct net_conn *c, int r)
 					   s->sent, s->begun);
 		return prongi_fail(r, "conn_send: the line was full until the deadline");
 	case PRONG_CLOSED:
-		return prongi_fail(r, "conn_send: the other end is closed");
+		return prongi_fail(r, "conn_send: the other end, %.100s, is closed", c->peer);
 	case -EBUSY:
 		return prongi_fail(r, "conn_send: another message is begun, of %zu bytes",
 				   s->begun);

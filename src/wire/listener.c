@@ -7,6 +7,9 @@
    knocks, the one who has been there longest has to go, of the machine that has most of them,
    unless he came within the last second.  Until then nobody is let in; the system keeps who knocks.
 
+   When the system lacks descriptors or memory, one call says so, and the door is not looked at for
+   a tenth of a second: who tries again at once waits, and does not run in a circle.
+
    Lock: the turn protects everything; it is held while waiting. */
 #include "os/net_os.h"
 #include "wire/net.h"
@@ -21,6 +24,7 @@
 
 #define MAGIC     UINT64_C(0x6e657473696c7270)
 #define RESPITE   ((int64_t)1000000000)
+#define SHORTAGE  ((int64_t)100000000)
 #define TAG_KNOCK UINT64_MAX
 #define TAG_ALARM (UINT64_MAX - 1)
 #define TAG_RING  (UINT64_MAX - 2)
@@ -36,6 +40,7 @@ struct prong_listener {
 	bool open; /* the set watches for knocks */
 	bool rings;
 	prong_time alarm_at;
+	prong_time shut_until; /* not to look at the door before: the system lacked something */
 	struct prongi_place bound;
 	struct prongi_file file;
 	char address[PRONGI_ADDRESS_MOST];
@@ -199,8 +204,8 @@ static bool of_the_system(int r)
 	return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
 }
 
-/* Somebody knocked: let in all who fit.  0, or what the system lacks. */
-static int answer_door(prong_listener *l)
+/* Let in all who fit.  0, or what the system lacks. */
+static int let_in(prong_listener *l)
 {
 	for (int i = 0; i < BATCH; i++) {
 		struct prongi_place peer = { .size = sizeof peer.at };
@@ -226,6 +231,19 @@ static int answer_door(prong_listener *l)
 	return 0;
 }
 
+/* Somebody knocked.  0, or what the system lacks. */
+static int answer_door(prong_listener *l)
+{
+	int r = let_in(l);
+
+	if (r) {
+		watch_door(l, false);
+		l->shut_until = prong_clock();
+		l->shut_until.ns_ += SHORTAGE;
+	}
+	return r;
+}
+
 /* --- time ---------------------------------------------------------------------------------- */
 
 /* Turn out who is over his time, look at the door again when there may be room, and set the alarm
@@ -246,7 +264,10 @@ static void keep_time(prong_listener *l)
 		}
 	}
 	worst = l->n == l->terms.strangers_max ? least_welcome(l) : 0;
-	if (l->n < l->terms.strangers_max)
+	if (now.ns_ < l->shut_until.ns_) {
+		if (l->shut_until.ns_ < next.ns_)
+			next = l->shut_until;
+	} else if (l->n < l->terms.strangers_max)
 		watch_door(l, true);
 	else if (worst < l->terms.strangers_max && !l->open) {
 		int64_t until = l->stranger[worst].came.ns_ + RESPITE;
@@ -328,7 +349,7 @@ static int accept_until(prong_listener *l, prong_conn **out, prong_time deadline
 	if (l->done)
 		r = receive(l, out);
 	else if (r)
-		prongi_fail(r, "listener_accept: %s",
+		prongi_fail(r, "listener_accept: %.120s: %s", l->address,
 			    r < 0 ? strerror(-r) : "the caller is cancelled");
 	else
 		r = prongi_fail(PRONG_TIMEDOUT, "listener_accept: nobody until the deadline");
@@ -474,7 +495,7 @@ static int prepare(prong_listener *l)
 	l->alarm = prongi_os_alarm_new();
 	l->ring = prongi_os_ring_new();
 	if (l->set < 0 || l->alarm < 0 || l->ring < 0)
-		r = -EMFILE;
+		r = l->set < 0 ? l->set : l->alarm < 0 ? l->alarm : l->ring;
 	if (r == 0)
 		r = prongi_os_set_watch(l->set, l->fd, PRONGI_SET_IN, TAG_KNOCK);
 	if (r == 0)
@@ -482,7 +503,7 @@ static int prepare(prong_listener *l)
 	if (r == 0)
 		r = prongi_os_set_watch(l->set, l->ring, PRONGI_SET_IN, TAG_RING);
 	if (r)
-		return prongi_fail(r, "listener_open: %s", strerror(-r));
+		return prongi_fail(r, "listener_open: %.120s: %s", l->address, strerror(-r));
 	l->open = true;
 	l->magic = MAGIC;
 	return 0;

@@ -73,6 +73,7 @@ static void wrong_addresses(void **state)
 static void a_name_that_is_none(void **state)
 {
 	const prong_auth auth = raw_auth();
+	prong_listener *l = NULL;
 	prong_conn *c = NULL;
 	int r = prong_connect(&c, "tcp://name.invalid:80", &auth, prong_in_ms(3000));
 
@@ -80,6 +81,12 @@ static void a_name_that_is_none(void **state)
 	CHECK(r == -ENOENT || r == -EAGAIN || r == PRONG_TIMEDOUT);
 	CHECK(strstr(prong_error_detail(), "name.invalid") != NULL);
 	CHECK_EQ(prong_connect(&c, "tcp://name.invalid:80", &auth, PRONG_NOW), PRONG_TIMEDOUT);
+	/* no name server is asked for this one */
+	CHECK_EQ(prong_connect(&c, "tcp://no..name:80", &auth, soon()), -ENOENT);
+	CHECK(strstr(prong_error_detail(), "no..name") != NULL);
+	CHECK_EQ(prong_listener_open(&l, "tcp://no..name:80", &auth), -ENOENT);
+	CHECK(strstr(prong_error_detail(), "no..name") != NULL);
+	CHECK(!c && !l);
 	sleep_ms(50); /* a thread that was left to itself ends */
 }
 
@@ -157,6 +164,7 @@ static void an_address_in_use(void **state)
 
 	CHECK_OK(prong_listener_open(&l, path("used"), &auth));
 	CHECK_EQ(prong_listener_open(&second, path("used"), &auth), -EADDRINUSE);
+	CHECK(strstr(prong_error_detail(), path("used")) != NULL);
 	CHECK(!second);
 	prong_listener_close(l);
 
