@@ -52,4 +52,31 @@ PRONG_API int prongi_outer_new(struct prong_conn **out, const struct prongi_conn
 /* The object of c, when c is one of ops' connections of this process; else NULL. */
 PRONG_API void *prongi_outer_self(const struct prong_conn *c, const struct prongi_conn_ops *ops);
 
+/* --- queues that are not in the heap (flow/outer.c) ------------------------------------------- */
+
+struct prong_queue;
+struct prong_value;
+
+/* As the functions of queue.h and carry.h that have these names, with the object that the queue was
+   made for. */
+struct prongi_queue_ops {
+	int (*put)(void *self, const void *data, size_t size, prong_time deadline);
+	int (*get)(void *self, void *data, size_t size, size_t *got, prong_time deadline);
+	int (*put_value)(void *self, struct prong_value *v, prong_time deadline);
+	int (*get_value)(void *self, struct prong_value **out, prong_time deadline);
+	int (*join)(void *self, prong_time deadline);
+	size_t (*size)(void *self);
+	int (*close)(void *self);
+	void (*free)(void *self);
+};
+
+/* Make a queue of the calling process for self.  As prongi_outer_new(). */
+PRONG_API int prongi_outer_queue_new(struct prong_queue **out, const struct prongi_queue_ops *ops,
+				     void *self);
+
+/* What there is to do with q, and its object, when it is such a queue of this process; else
+   NULL. */
+PRONG_API const struct prongi_queue_ops *prongi_outer_queue(const struct prong_queue *q,
+							    void **self);
+
 #endif

@@ -17,6 +17,9 @@
    belongs to the thread that has it.  Messages beyond the usual size lie in the heap on their
    own, and only their address travels.
 
+   With libprong-net a handle may also be that of a queue in a manager, somewhere on a network: see
+   prong_remote_queue() in remote.h, which says what is different then.
+
    Example:
 	prong_message m;
 	int r;

@@ -1,4 +1,4 @@
-/* The table of connections that are no pipes. */
+/* The table of connections that are no pipes, and of queues that are not in the heap. */
 #include "flow/outer.h"
 #include "family/family.h"
 #include <errno.h>
@@ -84,7 +84,8 @@ static void give(struct prongi_outer *o)
 	h->last = i;
 }
 
-int prongi_outer_new(prong_conn **out, const struct prongi_conn_ops *ops, void *self)
+/* An entry for self, of which no ops are set. */
+static int entry(struct prongi_outer **out, void *self)
 {
 	uint32_t i = 0;
 	int r;
@@ -99,22 +100,49 @@ int prongi_outer_new(prong_conn **out, const struct prongi_conn_ops *ops, void *
 	if (!i)
 		return prongi_fail(-EMFILE, "this process has %zu connections", PRONGI_OUTERS - 1);
 	table()[i].self = self;
+	*out = &table()[i];
+	return 0;
+}
+
+/* The entry that a handle is the address of, in use or not; or NULL. */
+static struct prongi_outer *at(const void *handle)
+{
+	struct prongi_outer *t = table();
+	size_t offset = (size_t)((uintptr_t)handle - (uintptr_t)t);
+
+	if (!t || offset < sizeof *t || offset >= PRONGI_OUTERS * sizeof *t || offset % sizeof *t)
+		return NULL;
+	return t + offset / sizeof *t;
+}
+
+static void vacate(struct prongi_outer *o)
+{
+	pthread_mutex_lock(&lock);
+	give(o);
+	pthread_mutex_unlock(&lock);
+}
+
+/* --- connections --------------------------------------------------------------------------- */
+
+int prongi_outer_new(prong_conn **out, const struct prongi_conn_ops *ops, void *self)
+{
+	struct prongi_outer *o;
+	int r = entry(&o, self);
+
+	if (r)
+		return r;
 	/* release: pairs with prongi_outer_find(), for who got the handle by chance. */
-	atomic_store_explicit(&table()[i].ops, ops, memory_order_release);
-	*out = (prong_conn *)(void *)&table()[i];
+	atomic_store_explicit(&o->ops, ops, memory_order_release);
+	*out = (prong_conn *)(void *)o;
 	return 0;
 }
 
 const struct prongi_outer *prongi_outer_find(const prong_conn *c)
 {
-	struct prongi_outer *t = table();
-	size_t at = (size_t)((uintptr_t)c - (uintptr_t)t);
+	const struct prongi_outer *o = at(c);
 
-	if (!t || at < sizeof *t || at % sizeof *t)
-		return NULL;
-	t += at / sizeof *t;
 	/* acquire: pairs with prongi_outer_new(). */
-	return atomic_load_explicit(&t->ops, memory_order_acquire) ? t : NULL;
+	return o && atomic_load_explicit(&o->ops, memory_order_acquire) ? o : NULL;
 }
 
 void *prongi_outer_self(const prong_conn *c, const struct prongi_conn_ops *ops)
@@ -131,13 +159,53 @@ void prongi_outer_free(const struct prongi_outer *found)
 	void *self = o->self;
 
 	atomic_store_explicit(&o->ops, NULL, memory_order_relaxed);
-	pthread_mutex_lock(&lock);
-	give(o);
-	pthread_mutex_unlock(&lock);
+	vacate(o);
 	ops->free(self);
 }
 
 int prongi_outer_cannot(const char *what)
 {
 	return prongi_fail(-ENOTSUP, "%s: this is a network connection", what);
+}
+
+/* --- queues -------------------------------------------------------------------------------- */
+
+int prongi_outer_queue_new(prong_queue **out, const struct prongi_queue_ops *ops, void *self)
+{
+	struct prongi_outer *o;
+	int r = entry(&o, self);
+
+	if (r)
+		return r;
+	/* release: pairs with prongi_outer_queue(), for who got the handle by chance. */
+	atomic_store_explicit(&o->queue, ops, memory_order_release);
+	*out = (prong_queue *)(void *)o;
+	return 0;
+}
+
+const struct prongi_queue_ops *prongi_outer_queue(const prong_queue *q, void **self)
+{
+	const struct prongi_outer *o = at(q);
+	const struct prongi_queue_ops *ops;
+
+	if (!o)
+		return NULL;
+	/* acquire: pairs with prongi_outer_queue_new(). */
+	ops = atomic_load_explicit(&o->queue, memory_order_acquire);
+	*self = o->self;
+	return ops;
+}
+
+bool prongi_outer_queue_free(prong_queue *q)
+{
+	void *self;
+	const struct prongi_queue_ops *ops = prongi_outer_queue(q, &self);
+	struct prongi_outer *o = at(q);
+
+	if (!ops)
+		return false;
+	atomic_store_explicit(&o->queue, NULL, memory_order_relaxed);
+	vacate(o);
+	ops->free(self);
+	return true;
 }

@@ -1,6 +1,6 @@
-/* Connections that are no pipes: another library's, see private.h.  Their handles lie in a table of
-   this process, and not in the heap: what is behind one, a socket and what was read from it, cannot
-   be shared.
+/* Connections that are no pipes, and queues that are not in the heap: another library's, see
+   private.h.  Their handles lie in a table of this process, and not in the heap: what is behind
+   one, a socket and what was read from it, cannot be shared.
 
    The table is empty in every process that is forked: by the program, by the server, or in whatever
    way.  So a handle that got there is not valid, and looking at it is safe. */
@@ -9,11 +9,13 @@
 
 #include "private.h"
 #include <prong/conn.h>
+#include <prong/queue.h>
 #include <stdatomic.h>
 
 struct prongi_outer {
-	/* NULL: free.  By whoever makes or frees it. */
+	/* One is set; both NULL: it is free.  By whoever makes or frees it. */
 	_Atomic(const struct prongi_conn_ops *) ops;
+	_Atomic(const struct prongi_queue_ops *) queue;
 	void *self;
 	uint32_t next; /* free one, under the table's lock */
 };
@@ -47,5 +49,8 @@ static inline const struct prongi_conn_ops *prongi_outer_ops(const struct prongi
 
 /* Explain that c cannot do that, and return -ENOTSUP. */
 int prongi_outer_cannot(const char *what);
+
+/* The same for a queue: free it, and return true; or false, when it is none of these. */
+bool prongi_outer_queue_free(prong_queue *q);
 
 #endif

@@ -282,7 +282,7 @@ int prong_queue_reserve(prong_queue *q, size_t size, prong_message *m)
 	int r = prongi_sit(q, &me);
 
 	if (r)
-		return r;
+		return prongi_far_cannot(r, "queue_reserve");
 	if (!m)
 		return prongi_fail(-EINVAL, "queue_reserve: nowhere to store");
 	/* acquire: pairs with the store in prong_queue_close(). */
@@ -327,7 +327,7 @@ int prong_queue_commit(prong_queue *q, prong_message *m, prong_time deadline)
 	int r = prongi_sit(q, &me);
 
 	if (r)
-		return r;
+		return prongi_far_cannot(r, "queue_commit");
 	r = held(q, m, &me, PRONGI_RESERVED, "queue_commit");
 	if (r)
 		return r;
@@ -350,7 +350,7 @@ int prong_queue_lease(prong_queue *q, prong_message *m, prong_time deadline)
 	int r = prongi_sit(q, &me);
 
 	if (r)
-		return r;
+		return prongi_far_cannot(r, "queue_lease");
 	if (!m)
 		return prongi_fail(-EINVAL, "queue_lease: nowhere to store");
 	taken = prongi_ring_take(q, me, any);
@@ -372,7 +372,7 @@ int prong_queue_ack(prong_queue *q, prong_message *m)
 	int r = prongi_sit(q, &me);
 
 	if (r)
-		return r;
+		return prongi_far_cannot(r, "queue_ack");
 	r = held(q, m, &me, PRONGI_LEASED, "queue_ack");
 	if (r)
 		return r;
@@ -397,7 +397,7 @@ int prong_queue_abandon(prong_queue *q, prong_message *m)
 	int r = prongi_sit(q, &me);
 
 	if (r)
-		return r;
+		return prongi_far_cannot(r, "queue_abandon");
 	if (m && prongi_header_state(m->hold_) == PRONGI_RESERVED) {
 		r = held(q, m, &me, PRONGI_RESERVED, "queue_abandon");
 		if (r == 0)

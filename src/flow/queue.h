@@ -355,8 +355,22 @@ struct prongi_caller {
 	uint32_t who; /* its number */
 };
 
-/* Have the cache name the thread's seat in q. */
+/* Have the cache name the thread's seat in q.  PRONGI_FAR: q is not in the heap. */
+#define PRONGI_FAR 0x7fff
 int prongi_sit_slow(struct prong_queue *q, struct prongi_seat_cache *c);
+
+/* What the functions of these names return when the caller could not sit down, for the reason r:
+   after having asked the queue's own functions, when it is far (queue_far.c).  No near queue pays
+   for that. */
+int prongi_far_put(struct prong_queue *q, int r, const void *data, size_t size,
+		   prong_time deadline);
+int prongi_far_get(struct prong_queue *q, int r, void *data, size_t size, size_t *got,
+		   prong_time deadline);
+int prongi_far_join(struct prong_queue *q, int r, prong_time deadline);
+int prongi_far_close(struct prong_queue *q, int r);
+int prongi_far_cannot(int r, const char *what);
+size_t prongi_far_size(const struct prong_queue *q); /* 0 when it is not far */
+bool prongi_far_is(const struct prong_queue *q);
 
 static inline int prongi_sit(struct prong_queue *q, struct prongi_caller *me)
 {

@@ -7,6 +7,7 @@
    Not here: what moves messages. */
 #include "flow/queue.h"
 #include "family/cancel.h"
+#include "flow/outer.h"
 #include <errno.h>
 
 #define USUAL      112
@@ -149,6 +150,8 @@ static int free_queue(prong_queue *q, prong_queue **where)
 
 int prong_queue_free(prong_queue *q)
 {
+	if (prongi_outer_queue_free(q))
+		return 0;
 	return free_queue(q, NULL);
 }
 
@@ -268,7 +271,7 @@ int prong_queue_close(prong_queue *q)
 	int r = prongi_sit(q, &me); /* so that its death here wakes all the same */
 
 	if (r)
-		return r;
+		return prongi_far_close(q, r);
 	/* seq_cst: pairs with the acquire of who puts and gets, and with prongi_queue_listen(). */
 	atomic_store_explicit(&q->closed, 1, memory_order_seq_cst);
 	prongi_queue_tell(&q->ne);
@@ -354,7 +357,7 @@ size_t prong_queue_size(const prong_queue *q)
 	uint64_t head, tail;
 
 	if (!prongi_queue_is(q))
-		return 0;
+		return prongi_far_size(q);
 	head = head_of(q);
 	tail = tail_of(q);
 	return (tail > head ? tail - head : 0) +
@@ -470,7 +473,7 @@ int prong_queue_join(prong_queue *q, prong_time deadline)
 	int r = prongi_sit(q, &me);
 
 	if (r)
-		return r;
+		return prongi_far_join(q, r, deadline);
 	atomic_store_explicit(&me.seat->asleep, 1, memory_order_relaxed);
 	for (int64_t ns = LOOK_AGAIN; r == 0 && look_for_left(q) != NOTHING_LEFT;
 	     ns = ns < LOOK_AGAIN_MOST ? ns * 2 : ns) {

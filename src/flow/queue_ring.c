@@ -520,7 +520,7 @@ int prong_queue_put(prong_queue *q, const void *data, size_t size, prong_time de
 	int r = prongi_sit(q, &me);
 
 	if (r)
-		return r;
+		return prongi_far_put(q, r, data, size, deadline);
 	if (size && !data)
 		return prongi_fail(-EINVAL, "queue_put: no data");
 	r = prongi_prepare(q, me.seat, size, "queue_put", &m);
@@ -555,7 +555,7 @@ int prong_queue_get(prong_queue *q, void *data, size_t size, size_t *got, prong_
 	int r = prongi_sit(q, &me);
 
 	if (r)
-		return r;
+		return prongi_far_get(q, r, data, size, got, deadline);
 	if (size && !data)
 		return prongi_fail(-EINVAL, "queue_get: nowhere to store");
 	taken = ring_take(q, me, fit);

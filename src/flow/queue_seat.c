@@ -228,6 +228,8 @@ int prongi_sit_slow(struct prong_queue *q, struct prongi_seat_cache *c)
 	uint64_t id;
 	int r;
 
+	if (prongi_far_is(q))
+		return PRONGI_FAR;
 	r = prongi_enter();
 	if (r == 0 && prongi_inside(q))
 		r = prongi_check_use(q, "queue_put, queue_get or the like");

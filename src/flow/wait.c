@@ -110,6 +110,8 @@ static int check(const prong_source *s, size_t i)
 	if (s->process && !prongi_process_valid(s->process))
 		return prongi_fail(-EINVAL, "wait: source %zu is not a process's handle, or freed",
 				   i);
+	if (prongi_far_is(s->queue) || prongi_far_is(s->room))
+		return prongi_fail(-ENOTSUP, "wait: source %zu is a queue of a manager", i);
 	if ((s->queue && !prongi_queue_is(s->queue)) || (s->room && !prongi_queue_is(s->room)))
 		return prongi_fail(-EINVAL, "wait: source %zu is not a queue, or freed", i);
 	if (s->event && (uintptr_t)s->event % sizeof(uint64_t))
