@@ -41,7 +41,9 @@ PRONG_MUST int prong_conn_recv_value(prong_conn *c, prong_value **out, const pro
 PRONG_MUST int prong_queue_put_value(prong_queue *q, prong_value *v, prong_time deadline);
 
 /* Take a message out of q and store the value that it is, which the caller frees.  A message that
-   is no value, or beyond the limits, stays the next one, with its tries counted up.
+   is no value, or beyond the limits, stays the next one, with its tries counted up.  What comes
+   from a queue of remote.h is within that one's limits; those given here are for queues of the
+   heap.
    Return as prong_queue_get() and prong_decode(). */
 PRONG_MUST int prong_queue_get_value(prong_queue *q, prong_value **out, const prong_limits *limits,
 				     prong_time deadline);

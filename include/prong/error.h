@@ -45,7 +45,8 @@ enum {
 	PRONG_OVERRUN,      /* a task: it ran longer than it may */
 	PRONG_EMPTY,        /* there is none */
 	PRONG_FULL,         /* no more go in now */
-	PRONG_MISMATCH      /* a value is of another kind than what was asked for */
+	PRONG_MISMATCH,     /* a value is of another kind than what was asked for */
+	PRONG_RAISED        /* the other side raised an exception */
 };
 
 /* Return one line in English for a result of any prong function, or for

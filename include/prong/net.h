@@ -13,6 +13,7 @@
 #include <prong/codec.h>
 #include <prong/listener.h>
 #include <prong/carry.h>
+#include <prong/remote.h>
 
 PRONG_BEGIN_DECLS
 

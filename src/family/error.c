@@ -49,6 +49,7 @@ const char *prong_strerror(int result)
 		[PRONG_EMPTY] = "there is none",
 		[PRONG_FULL] = "it is full",
 		[PRONG_MISMATCH] = "the value is of another kind",
+		[PRONG_RAISED] = "the other side raised an exception",
 	};
 
 	if (result < 0 && result >= -INT_MAX)

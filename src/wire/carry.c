@@ -77,10 +77,15 @@ int prong_conn_recv_value(prong_conn *c, prong_value **out, const prong_limits *
 
 int prong_queue_put_value(prong_queue *q, prong_value *v, prong_time deadline)
 {
+	const struct prongi_queue_ops *far;
 	size_t size;
 	void *data;
-	int r = encode(v, PRONG_PICKLE_5, &data, &size);
+	int r;
 
+	far = prongi_outer_queue(q, &data);
+	if (far)
+		return far->put_value(data, v, deadline);
+	r = encode(v, PRONG_PICKLE_5, &data, &size);
 	if (r)
 		return r;
 	r = prong_queue_put(q, data, size, deadline);
@@ -91,11 +96,16 @@ int prong_queue_put_value(prong_queue *q, prong_value *v, prong_time deadline)
 int prong_queue_get_value(prong_queue *q, prong_value **out, const prong_limits *limits,
 			  prong_time deadline)
 {
+	const struct prongi_queue_ops *far;
 	prong_message m;
+	void *self;
 	int r;
 
 	if (!out)
 		return prongi_fail(-EINVAL, "queue_get_value: out is NULL");
+	far = prongi_outer_queue(q, &self);
+	if (far)
+		return far->get_value(self, out, deadline);
 	r = prong_queue_lease(q, &m, deadline);
 	if (r)
 		return r;

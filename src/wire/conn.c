@@ -11,6 +11,7 @@
 #include <prong/heap.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define AHEAD ((size_t)64 << 10)
 
@@ -377,6 +378,21 @@ bool prongi_conn_is_modern(const prong_conn *c)
 bool prongi_conn_is_net(const prong_conn *c)
 {
 	return prongi_outer_self(c, &ops) != NULL;
+}
+
+void prongi_conn_shut(prong_conn *c)
+{
+	const struct net_conn *n = prongi_outer_self(c, &ops);
+
+	if (n)
+		shutdown(n->stream.fd, SHUT_RDWR);
+}
+
+bool prongi_conn_has_news(prong_conn *c)
+{
+	struct net_conn *n = prongi_outer_self(c, &ops);
+
+	return !n || net_ready(n);
 }
 
 int prongi_conn_recv_private(prong_conn *c, void **data, size_t *size, prong_time deadline,

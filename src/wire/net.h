@@ -35,6 +35,12 @@ bool prongi_conn_is_modern(const prong_conn *c);
 /* True when c is a network connection of this process. */
 bool prongi_conn_is_net(const prong_conn *c);
 
+/* End it in both directions, so that who waits at it, in any thread, need not wait longer. */
+void prongi_conn_shut(prong_conn *c);
+
+/* True when a receive would not wait: a message is there, or an end. */
+bool prongi_conn_has_news(prong_conn *c);
+
 /* Receive a message from a network connection as memory from malloc().  As prong_conn_recv(). */
 int prongi_conn_recv_private(prong_conn *c, void **data, size_t *size, prong_time deadline,
 			     const char *what);
