@@ -155,8 +155,8 @@ const prong_value *prongi_link_raised(const prong_remote *there)
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
-/* The call is over, and so is the connection.  ours: we gave it up. */
-static void hang_up(struct prongi_link *l, bool ours)
+/* The connection stays as it is, but is nobody's: it is returned. */
+static prong_conn *detach(struct prongi_link *l)
 {
 	prong_conn *c;
 
@@ -164,7 +164,13 @@ static void hang_up(struct prongi_link *l, bool ours)
 	c = l->conn;
 	l->conn = NULL;
 	pthread_mutex_unlock(&l->there->lock);
-	prong_conn_free(c);
+	return c;
+}
+
+/* The call is over, and so is the connection.  ours: we gave it up. */
+static void hang_up(struct prongi_link *l, bool ours)
+{
+	prong_conn_free(detach(l));
 	if (!ours)
 		prongi_remote_lost(l->there);
 }
@@ -221,9 +227,9 @@ static int send_request(struct prongi_link *l, prong_value *request, const char 
 	return r ? broken(l, r, what) : 0;
 }
 
-static int decode(struct prongi_link *l, void *data, size_t size, struct prongi_answer *out)
+static int decode(const prong_remote *there, void *data, size_t size, struct prongi_answer *out)
 {
-	const prong_limits limits = { .bytes = l->there->terms.message_max };
+	const prong_limits limits = { .bytes = there->terms.message_max };
 	prong_value *message;
 	int r = prong_decode_take(&message, PRONG_PICKLE, data, size, &limits);
 
@@ -236,18 +242,28 @@ static int decode(struct prongi_link *l, void *data, size_t size, struct prongi_
 	return r;
 }
 
-int prongi_link_ask(struct prongi_link *l, prong_value *request, struct prongi_answer *out,
-		    const char *what, prong_time deadline)
+int prongi_conn_answer(prong_remote *there, prong_conn *c, struct prongi_answer *out,
+		       const char *what, prong_time deadline)
 {
 	size_t size;
 	void *data;
+	int r = prongi_conn_recv_private(c, &data, &size, deadline, what);
+
+	return r ? r : decode(there, data, size, out);
+}
+
+int prongi_link_ask(struct prongi_link *l, prong_value *request, struct prongi_answer *out,
+		    prong_conn **late, const char *what, prong_time deadline)
+{
 	int r = send_request(l, request, what, deadline);
 
 	if (r)
 		return r;
-	r = prongi_conn_recv_private(l->conn, &data, &size, deadline, what);
-	if (r == 0)
-		r = decode(l, data, size, out);
+	r = prongi_conn_answer(l->there, l->conn, out, what, deadline);
+	if (late && (r == PRONG_TIMEDOUT || r == PRONG_CANCELLED)) {
+		*late = detach(l);
+		return r;
+	}
 	return r ? broken(l, r, what) : 0;
 }
 
@@ -291,7 +307,7 @@ static int accept_calls(struct prongi_link *l, const char *what, prong_time dead
 	request = prongi_request(prong_value_new(PRONG_NONE), PRONGI_ACCEPT,
 				 prong_args(1, prong_value_text(name)), what, &r);
 	if (r == 0)
-		r = prongi_link_ask(l, request, &a, what, deadline);
+		r = prongi_link_ask(l, request, &a, NULL, what, deadline);
 	if (r)
 		return r;
 	if (a.kind != PRONGI_IS_RETURN) {

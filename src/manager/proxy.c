@@ -183,7 +183,7 @@ static int call(prong_proxy *p, struct prongi_link *l, prong_value *request,
 		prongi_link_end(l);
 		return r;
 	}
-	r = prongi_link_ask(l, request, a, what, deadline);
+	r = prongi_link_ask(l, request, a, NULL, what, deadline);
 	if (r == -ECONNRESET) /* so its caller is told */
 		atomic_store_explicit(&p->told,
 				      atomic_load_explicit(&p->there->era, memory_order_relaxed),

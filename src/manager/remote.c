@@ -220,7 +220,7 @@ int prongi_remote_control(prong_remote *there, const char *function, prong_value
 		prong_value_free(request);
 		return r;
 	}
-	r = prongi_link_ask(&l, request, out, what, deadline);
+	r = prongi_link_ask(&l, request, out, NULL, what, deadline);
 	prongi_link_end_control(&l);
 	return r;
 }

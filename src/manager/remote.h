@@ -79,9 +79,14 @@ int prongi_link_begin_control(struct prongi_link *l, prong_remote *there, const 
 void prongi_link_end_control(struct prongi_link *l);
 
 /* Send a request, which is taken over, and wait for the answer.  What fails once something was sent
-   costs the connection.  Return 0, or as remote.h says; never PRONG_RAISED. */
+   costs the connection; with late, one whose answer was given up is stored there instead.  Return
+   0, or as remote.h says; never PRONG_RAISED. */
 int prongi_link_ask(struct prongi_link *l, prong_value *request, struct prongi_answer *out,
-		    const char *what, prong_time deadline);
+		    prong_conn **late, const char *what, prong_time deadline);
+
+/* Receive an answer.  Return as prong_conn_recv_value(). */
+int prongi_conn_answer(prong_remote *there, prong_conn *c, struct prongi_answer *out,
+		       const char *what, prong_time deadline);
 
 /* --- remotes (remote.c) ---------------------------------------------------------------------- */
 

@@ -4,6 +4,9 @@
    while it waits for it, and gives it an item all the same, which is lost: so it never waits longer
    than that for one who may have died.
 
+   When a get is given up all the same, its answer is still read, later: an item in it goes to the
+   next get, or back.
+
    Not here: how the functions of queue.h find these (flow/queue_far.c). */
 #include "manager/remote.h"
 #include <errno.h>
@@ -22,13 +25,115 @@ struct kept {
 	prong_value *v;
 };
 
+/* A connection on which the answer to a get is still to come. */
+struct late {
+	struct late *next;
+	prong_conn *c;
+};
+
 struct far_queue {
 	prong_remote *there; /* kept; read-only, and so is name */
 	char *name;
 	pthread_mutex_t lock; /* protects the rest */
 	struct prongi_object o;
 	struct kept *kept;
+	struct late *late;
 };
+
+/* --- what comes late ------------------------------------------------------------------------ */
+
+/* To be the next that is got; takes v over. */
+static int keep(struct far_queue *q, prong_value *v)
+{
+	struct kept *k = malloc(sizeof *k);
+
+	if (!k) {
+		prong_value_free(v);
+		return -ENOMEM;
+	}
+	k->v = v;
+	pthread_mutex_lock(&q->lock);
+	k->next = q->kept;
+	q->kept = k;
+	pthread_mutex_unlock(&q->lock);
+	return 0;
+}
+
+static void put_late(struct far_queue *q, struct late *e)
+{
+	pthread_mutex_lock(&q->lock);
+	e->next = q->late;
+	q->late = e;
+	pthread_mutex_unlock(&q->lock);
+}
+
+static void expect(struct far_queue *q, prong_conn *c)
+{
+	struct late *e = malloc(sizeof *e);
+
+	if (!e) {
+		prong_conn_free(c);
+		return;
+	}
+	e->c = c;
+	put_late(q, e);
+}
+
+/* One of those that are late, which is the caller's then. */
+static struct late *take_late(struct far_queue *q)
+{
+	struct late *e;
+
+	pthread_mutex_lock(&q->lock);
+	e = q->late;
+	if (e)
+		q->late = e->next;
+	pthread_mutex_unlock(&q->lock);
+	return e;
+}
+
+/* Keep what has come by now; with patience, what comes until the deadline. */
+static void collect(struct far_queue *q, prong_time deadline)
+{
+	struct late *still = NULL, *e;
+	struct prongi_answer a;
+
+	while ((e = take_late(q)) != NULL) {
+		int r = prongi_conn_answer(q->there, e->c, &a, WHAT, deadline);
+
+		if (r == PRONG_TIMEDOUT && deadline.ns_ == PRONG_NOW.ns_) {
+			e->next = still;
+			still = e;
+			continue;
+		}
+		if (r == 0 && a.kind == PRONGI_IS_RETURN)
+			keep(q, a.item);
+		else if (r == 0)
+			prong_value_free(a.item);
+		prong_conn_free(e->c);
+		free(e);
+	}
+	while ((e = still) != NULL) {
+		still = e->next;
+		put_late(q, e);
+	}
+}
+
+static bool take_kept(struct far_queue *q, prong_value **out)
+{
+	struct kept *k;
+
+	collect(q, PRONG_NOW);
+	pthread_mutex_lock(&q->lock);
+	k = q->kept;
+	if (k)
+		q->kept = k->next;
+	pthread_mutex_unlock(&q->lock);
+	if (k)
+		*out = k->v;
+	free(k);
+	return k != NULL;
+}
 
 /* --- asking the manager ---------------------------------------------------------------------- */
 
@@ -73,6 +178,7 @@ static int ask_once(struct far_queue *q, const char *method, prong_value *args,
 	prong_value *request = NULL;
 	struct prongi_link *l;
 	char ident[80] = "";
+	prong_conn *late = NULL;
 	bool stale;
 	int r = prongi_link_mine(q->there, &l, WHAT);
 
@@ -88,7 +194,10 @@ static int ask_once(struct far_queue *q, const char *method, prong_value *args,
 					 prong_value_dup(args), q->name, &r);
 	pthread_mutex_unlock(&q->lock);
 	if (request)
-		r = prongi_link_ask(l, request, a, q->name, deadline);
+		r = prongi_link_ask(l, request, a, strcmp(method, "get") ? NULL : &late, q->name,
+				    deadline);
+	if (late)
+		expect(q, late);
 	prongi_link_end(l);
 	if (r || stale)
 		return r ? r : PRONG_MISMATCH;
@@ -143,21 +252,6 @@ static int no_word(int r, const struct far_queue *q)
 
 /* --- values ---------------------------------------------------------------------------------- */
 
-static bool take_kept(struct far_queue *q, prong_value **out)
-{
-	struct kept *k;
-
-	pthread_mutex_lock(&q->lock);
-	k = q->kept;
-	if (k)
-		q->kept = k->next;
-	pthread_mutex_unlock(&q->lock);
-	if (k)
-		*out = k->v;
-	free(k);
-	return k != NULL;
-}
-
 /* Time that is left, as Python wants it, or a slice of it; 0: none. */
 static double seconds(prong_time deadline, int64_t most)
 {
@@ -209,23 +303,6 @@ static int far_put_value(void *self, prong_value *v, prong_time deadline)
 static int far_put(void *self, const void *data, size_t size, prong_time deadline)
 {
 	return far_put_value(self, prong_value_bytes(PRONG_BYTES, data, size), deadline);
-}
-
-/* To be the next that is got; takes v over. */
-static int keep(struct far_queue *q, prong_value *v)
-{
-	struct kept *k = malloc(sizeof *k);
-
-	if (!k) {
-		prong_value_free(v);
-		return -ENOMEM;
-	}
-	k->v = v;
-	pthread_mutex_lock(&q->lock);
-	k->next = q->kept;
-	q->kept = k;
-	pthread_mutex_unlock(&q->lock);
-	return 0;
 }
 
 /* The bytes that v is as a message: *memory, if not NULL, is to be freed. */
@@ -338,6 +415,7 @@ static void far_free(void *self)
 	struct far_queue *q = self;
 	prong_value *v;
 
+	collect(q, answer_by(prong_in_ms(SLICE_NS / 1000000)));
 	while (take_kept(q, &v))
 		(void)far_put_value(q, v, PRONG_NOW);
 	prongi_remote_forget(q->there, q->o.ident, q->o.era);

@@ -378,7 +378,7 @@ static void bad_arguments(void **state)
 
 /* --- queues ---------------------------------------------------------------------------------- */
 
-/* A queue that hands out numbers, and raises what it is told to. */
+/* A queue that hands out numbers, once it may, and raises what it is told to. */
 static bool queue(struct peer *p, int fd, const char *method, const prong_value *request)
 {
 	const prong_value *first = prong_value_at(prong_value_at(request, 2), 0);
@@ -387,13 +387,85 @@ static bool queue(struct peer *p, int fd, const char *method, const prong_value 
 		peer_say(fd, exception(prong_value_data(first, NULL), ""));
 	else if (strcmp(method, "put") == 0)
 		peer_say(fd, peer_return(prong_value_new(PRONG_NONE)));
-	else if (strcmp(method, "get") == 0 && atomic_load(&p->go) == 0)
+	else if (strcmp(method, "get") == 0) {
+		atomic_fetch_add(&p->late, 1);
 		CHECK(wait_for(&p->go, 1));
-	else if (strcmp(method, "get") == 0)
 		peer_say(fd, peer_return(prong_value_int(atomic_fetch_add(&p->go, 1))));
-	else
+	} else
 		peer_say(fd, peer_return(prong_value_text("many")));
 	return true;
+}
+
+static int64_t get_number(prong_queue *q)
+{
+	prong_value *v = NULL;
+	int64_t got = -1;
+
+	CHECK_OK(prong_queue_get_value(q, &v, NULL, PRONG_FOREVER));
+	CHECK_OK(prong_value_as_int(v, &got));
+	prong_value_free(v);
+	return got;
+}
+
+struct cancelled {
+	prong_queue *q;
+};
+
+static int is_cancelled(void *arg)
+{
+	struct cancelled *w = arg;
+	prong_value *v = NULL;
+
+	CHECK_EQ(prong_queue_get_value(w->q, &v, NULL, PRONG_FOREVER), PRONG_CANCELLED);
+	return 0;
+}
+
+/* What the manager gives to a get that was given up goes to the next, or back. */
+static void what_comes_late_is_not_lost(void **state)
+{
+	struct peer p;
+	prong_remote *there;
+	struct cancelled w;
+	prong_group *g;
+	prong_thread *t;
+	bool seen[4] = { false };
+	int calls;
+
+	(void)state;
+	peer_begin(&p, queue);
+	there = reach(&p);
+	CHECK_OK(prong_remote_queue(there, "queue", &w.q, soon()));
+	for (int i = 0; i < 2; i++) {
+		CHECK_OK(prong_group_open(&g, NULL));
+		CHECK_OK(prong_thread_start(&t, is_cancelled, &w, sizeof w,
+					    &(prong_thread_opts){ .group = g }));
+		CHECK(wait_for(&p.late, i + 1));
+		prong_group_cancel(g);
+		CHECK_EQ(prong_group_close(g), 0);
+	}
+	atomic_store(&p.go, 1);
+	while (!seen[1] || !seen[2] || !seen[3]) { /* in whatever order they come */
+		int64_t n = get_number(w.q);
+
+		CHECK(n >= 1);
+		if (n < 4)
+			seen[n] = true;
+	}
+	atomic_store(&p.go, 0);
+	calls = atomic_load(&p.late);
+	CHECK_OK(prong_group_open(&g, NULL));
+	CHECK_OK(prong_thread_start(&t, is_cancelled, &w, sizeof w,
+				    &(prong_thread_opts){ .group = g }));
+	CHECK(wait_for(&p.late, calls + 1));
+	prong_group_cancel(g);
+	CHECK_EQ(prong_group_close(g), 0);
+	calls = atomic_load(&p.calls);
+	atomic_store(&p.go, 1);
+	CHECK_OK(prong_queue_free(w.q));
+	CHECK_EQ(atomic_load(&p.calls), calls + 1); /* it was put back */
+	CHECK(wait_until(no_references, &p, HANG_MS));
+	prong_remote_close(there);
+	peer_end(&p);
 }
 
 static void a_remote_queue(void **state)
@@ -412,13 +484,8 @@ static void a_remote_queue(void **state)
 	peer_begin(&p, queue);
 	there = reach(&p);
 	CHECK_OK(prong_remote_queue(there, "queue", &q, soon()));
-	/* the second that is for the manager's word passes */
-	CHECK_EQ(prong_queue_get_value(q, &v, NULL, PRONG_NOW), -ETIMEDOUT);
 	atomic_store(&p.go, 1);
-	CHECK_OK(prong_queue_get_value(q, &v, NULL, PRONG_FOREVER));
-	CHECK_OK(prong_value_as_int(v, &got));
-	CHECK_EQ(got, 1);
-	prong_value_free(v);
+	CHECK_EQ(get_number(q), 1);
 	CHECK_EQ(prong_queue_get(q, data, 1, NULL, soon()), -EMSGSIZE);
 	CHECK_OK(prong_queue_get(q, data, sizeof data, &n, soon()));
 	CHECK_OK(prong_decode(&v, PRONG_PICKLE, data, n, NULL));
@@ -462,6 +529,7 @@ int main(int argc, char **argv)
 		CASE(threads_have_connections_of_their_own),
 		CASE(bad_arguments),
 		CASE(a_remote_queue),
+		CASE(what_comes_late_is_not_lost),
 	};
 
 	test_begin(argc, argv, TEST_OPENED, NULL);
