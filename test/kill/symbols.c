@@ -121,7 +121,7 @@ static bool listed(const char *list, const struct symbol *s)
 		bool file = n > 2 && !strncmp(item + n - 2, ".c", 2);
 
 		if (file ? !strncmp(s->file, item, n) && !s->file[n]
-			 : !*s->file && !strncmp(s->name, item, n))
+			 : n && !*s->file && !strncmp(s->name, item, n))
 			return true;
 		item += n + (item[n] == ' ');
 	}
