@@ -17,7 +17,7 @@ static struct rlimit plenty;
 static void leave(int n)
 {
 	struct rlimit few = plenty;
-	int fd[8];
+	int fd[8] = { 0 };
 
 	for (int i = 0; i <= n; i++) {
 		fd[i] = dup(0);
