@@ -42,14 +42,20 @@ static bool is_piece(const unsigned char *at, size_t from)
 	return same == PIECE;
 }
 
+static int count_of(const unsigned char *data, size_t n, size_t from)
+{
+	const unsigned char *at = data, *end = data + n;
+	int found = 0;
+
+	while ((at = memchr(at, masked[from] ^ MASK, (size_t)(end - at))) && end - at >= PIECE)
+		found += is_piece(at++, from);
+	return found;
+}
+
 /* Its first bytes, or its last: a copy that was wiped in part is one. */
 static int count_in(const unsigned char *data, size_t n)
 {
-	int found = 0;
-
-	for (size_t i = 0; i + PIECE <= n; i++)
-		found += is_piece(data + i, 0) || is_piece(data + i, key_size - PIECE);
-	return found;
+	return count_of(data, n, 0) + count_of(data, n, key_size - PIECE);
 }
 
 struct region {
@@ -152,6 +158,8 @@ static prong_auth remember(size_t size)
 
 	CHECK_EQ(getrandom(key, size, 0), size);
 	key_size = size;
+	key[0] |= 0x80; /* most bytes in memory are 0 */
+	key[size - PIECE] |= 0x80;
 	for (size_t i = 0; i < size; i++)
 		masked[i] = key[i] ^ MASK;
 	return (prong_auth){ .key = key, .key_size = size };
