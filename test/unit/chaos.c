@@ -391,7 +391,7 @@ static size_t next(size_t k)
 {
 	if (all)
 		return k + 1;
-	return k + (k >= SMALL ? 997 : 13);
+	return k + (k >= SMALL ? 997 : slowness() > 5 ? 71 : 13);
 }
 
 /* --- cases --------------------------------------------------------------------------------- */
