@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define SHORT_MOST ((size_t)0x7fffffff)
-#define KEEP       ((size_t)1 << 20) /* an empty box above this is given back */
+/* An empty box above this is given back: a message of 1 MiB and its head fit. */
+#define KEEP (((size_t)1 << 20) + PRONGI_HEAD)
 
 static void put_number(unsigned char *at, uint64_t n, size_t bytes)
 {
