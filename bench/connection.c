@@ -6,7 +6,7 @@
    no lengths and no deadlines.  TCP has TCP_NODELAY everywhere; what Python sets is its own.
 
    Not measured: the proof of the key, and values. */
-#include "bench.h"
+#include "connection.h"
 #include <arpa/inet.h>
 #include <err.h>
 #include <netinet/in.h>
@@ -246,13 +246,17 @@ static void run_bare(const void *arg, struct bench_out *out)
 	run(arg, part_bare, out);
 }
 
-#define IN_PATH "python3"
-/* The newest of pyenv's, of the versions that end in digits alone. */
-#define NEWEST \
-	"$(ls -d \"${PYENV_ROOT:-$HOME/.pyenv}\"/versions/3.*[0-9]/bin/python 2>/dev/null |" \
-	" sort -V | tail -n 1)"
+void bench_tcp_echo(unsigned n, struct bench_out *out)
+{
+	const struct plan plan = { .tcp = true, .size = SMALL, .trips = true };
 
-static const char *no_python(void)
+	bench_push(out, 0, figure(&plan, part_bare(&plan, n)));
+}
+
+#define IN_PATH BENCH_PYTHON_IN_PATH
+#define NEWEST	BENCH_PYTHON_NEWEST
+
+const char *bench_no_python(void)
 {
 	static int status = -1;
 
@@ -261,7 +265,7 @@ static const char *no_python(void)
 	return status == 0 ? NULL : "there is no python3 with multiprocessing";
 }
 
-static const char *no_newest(void)
+const char *bench_no_newest(void)
 {
 	static int status = -1;
 
@@ -300,9 +304,9 @@ static void run_python(const void *arg, struct bench_out *out)
 		.floor = { "bare socket", run_bare, PLAN(NULL, __VA_ARGS__), false, NULL }, \
 		.subjects = { { "prong_conn", run_prong, PLAN(NULL, __VA_ARGS__), true, NULL }, \
 			      { "Python, in PATH", run_python, PLAN(IN_PATH, __VA_ARGS__), false, \
-				no_python }, \
+				bench_no_python }, \
 			      { "Python, the newest", run_python, PLAN(NEWEST, __VA_ARGS__), \
-				false, no_newest } }, \
+				false, bench_no_newest } }, \
 		.metrics = { { "", unit_, 0, 0 } }, .versus = { \
 			{ "prong : best Python", 0, 0, 0, 6, more_ } \
 		} \
