@@ -8,12 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The text of a value, which is other bytes as well for a Python 2; NULL: it is none. */
-static const char *text_of(const prong_value *v)
+const char *prongi_text(const prong_value *v)
 {
-	prong_kind kind = prong_value_kind(v);
-
-	return kind == PRONG_TEXT || kind == PRONG_BYTES ? prong_value_data(v, NULL) : NULL;
+	return prong_value_kind(v) == PRONG_TEXT ? prong_value_data(v, NULL) : NULL;
 }
 
 int prongi_answer_read(const prong_value *message, struct prongi_answer *out)
@@ -28,7 +25,7 @@ int prongi_answer_read(const prong_value *message, struct prongi_answer *out)
 		{ PRONGI_UNSERIALIZABLE, PRONGI_IS_COMPLAINT },
 		{ PRONGI_PROXY, PRONGI_IS_PROXY },
 	};
-	const char *word = text_of(prong_value_at(message, 0));
+	const char *word = prongi_text(prong_value_at(message, 0));
 
 	if (prong_value_kind(message) != PRONG_TUPLE || prong_value_count(message) != 2 || !word)
 		return -EPROTO;
@@ -78,7 +75,7 @@ static void complaint_line(const char *text, char *line, size_t size)
 
 bool prongi_answer_unknown(const struct prongi_answer *a, const char *ident)
 {
-	const char *text = text_of(a->item);
+	const char *text = prongi_text(a->item);
 	char line[200];
 
 	if (a->kind != PRONGI_IS_COMPLAINT || !text)
@@ -103,15 +100,15 @@ static void print_exception(const prong_value *v, char *text, size_t size)
 	n = (size_t)snprintf(text, size, "%s%s", class, first ? ": " : "");
 	if (n >= size || !first)
 		return;
-	if (prong_value_count(args) == 1 && text_of(first) && strcmp(class, "KeyError") != 0)
-		snprintf(text + n, size - n, "%s", text_of(first));
+	if (prong_value_count(args) == 1 && prongi_text(first) && strcmp(class, "KeyError") != 0)
+		snprintf(text + n, size - n, "%s", prongi_text(first));
 	else
 		prong_value_print(prong_value_count(args) == 1 ? first : args, text + n, size - n);
 }
 
 int prongi_answer_explain(const struct prongi_answer *a, const char *what)
 {
-	const char *complaint = text_of(a->item);
+	const char *complaint = prongi_text(a->item);
 	char text[150];
 
 	if (a->kind == PRONGI_IS_COMPLAINT && complaint)

@@ -25,7 +25,7 @@ void prongi_object_fini(struct prongi_object *o)
 static int read_object(const prong_value *v, const char *type, struct prongi_object *o)
 {
 	const prong_value *ident = prong_value_at(v, 0), *methods = prong_value_at(v, 1);
-	const char *text = prong_value_data(ident, NULL);
+	const char *text = prongi_text(ident);
 
 	if (prong_value_kind(v) != PRONG_TUPLE || prong_value_count(v) != 2 || !text)
 		return -EPROTO;
@@ -85,7 +85,7 @@ int prongi_object_make(prong_remote *there, const char *name, prong_value *args,
 bool prongi_object_has(const struct prongi_object *o, const char *method)
 {
 	for (size_t i = 0; i < prong_value_count(o->methods); i++) {
-		const char *name = prong_value_data(prong_value_at(o->methods, i), NULL);
+		const char *name = prongi_text(prong_value_at(o->methods, i));
 
 		if (name && strcmp(name, method) == 0)
 			return true;

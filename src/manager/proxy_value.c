@@ -16,7 +16,7 @@
 
 static const char *text_at(const prong_value *v, size_t i)
 {
-	return prong_value_data(prong_value_at(v, i), NULL);
+	return prongi_text(prong_value_at(v, i));
 }
 
 /* True when v is an object of that class with so many of something. */

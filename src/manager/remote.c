@@ -244,7 +244,7 @@ static int hand_out_proxy(prong_remote *there, struct prongi_answer *a, prong_va
 {
 	prong_value *v = prongi_value_of_answer(a->item);
 	const prong_value *token = prongi_value_token(v);
-	const char *ident = prong_value_data(prong_value_at(prong_value_state(token), 2), NULL);
+	const char *ident = prongi_text(prong_value_at(prong_value_state(token), 2));
 	int r = v && ident ? 0 : -EPROTO;
 
 	prong_value_free(a->item);

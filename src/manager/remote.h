@@ -28,6 +28,9 @@ struct prongi_answer {
 	prong_value *item;
 };
 
+/* The text that v is, ended by NUL; NULL: it is something else. */
+const char *prongi_text(const prong_value *v);
+
 /* What a message says.  Return 0 or -EPROTO. */
 int prongi_answer_read(const prong_value *message, struct prongi_answer *out);
 
