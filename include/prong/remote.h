@@ -80,9 +80,9 @@ PRONG_MUST int prong_remote_make(prong_remote *there, const char *name, prong_va
    - reserve, commit, lease, ack and abandon are -ENOTSUP, and so is waiting by prong_wait();
      prong_queue_join() waits until task_done was called for each; prong_queue_close() is shutdown,
      -ENOTSUP before Python 3.13.
-   Return PRONG_MISMATCH also: the object has no put and get.
    When the manager has been started again, the next call calls its function once more, and goes on
-   with what that gives.  prong_queue_free() lets go of it. */
+   with what that gives.  prong_queue_free() lets go of it.
+   Return also PRONG_MISMATCH: the object has no put and get. */
 PRONG_MUST int prong_remote_queue(prong_remote *there, const char *name, prong_queue **out,
 				  prong_time deadline);
 
@@ -97,8 +97,11 @@ PRONG_MUST int prong_remote_ask(prong_remote *there, const char *function, prong
 PRONG_API const prong_value *prong_remote_raised(prong_remote *there);
 
 /* Call a method, and store what it returns.  out may be NULL if that is not wanted.  A result that
-   is an object of the manager comes as a value that prong_proxy_of() takes. Return also -ESTALE:
-   the manager does not know the object. */
+   is an object of the manager comes as a value that prong_proxy_of() takes.
+   A method that waits goes on waiting there when the call is given up, and may yet take what it
+   waited for, as a lock, for nobody: so tell it a time of its own, acquire(True, 0.5), and have the
+   deadline later.
+   Return also -ESTALE: the manager does not know the object. */
 PRONG_MUST int prong_proxy_call(prong_proxy *p, const char *method, prong_value *args,
 				prong_value **out, prong_time deadline);
 

@@ -1,4 +1,4 @@
-/* A remote in a process that was forked later: not there, harmless, and the parent's own goes on. */
+/* A remote in a process that was forked later: not there and harmless; the parent's own goes on. */
 #include "peer.h"
 
 #include <sys/wait.h>
