@@ -23,8 +23,8 @@ static void through(prong_value *v)
 static void ask(const prong_value *v)
 {
 	int r = 1;
-	prong_value *request =
-		prongi_request(prong_value_text("1"), "method", prong_value_dup(v), "fuzz", &r);
+	prong_value *request = prongi_remote_request(prong_value_text("1"), "method",
+						     prong_value_dup(v), "fuzz", &r);
 
 	fuzz_check((r == 0) == (request != NULL), "a request, or an error");
 	fuzz_check(r == 0 || r == -EINVAL || r == -ENOMEM, "the error is one of the documented");

@@ -140,8 +140,8 @@ static bool take_apart(const prong_value *args, prong_value **tuple, prong_value
 	return true;
 }
 
-prong_value *prongi_request(prong_value *first, const char *name, prong_value *args,
-			    const char *what, int *r)
+prong_value *prongi_remote_request(prong_value *first, const char *name, prong_value *args,
+				   const char *what, int *r)
 {
 	prong_value *request = prong_value_new(PRONG_TUPLE), *tuple = NULL, *dict = NULL;
 

@@ -304,8 +304,8 @@ static int accept_calls(struct prongi_link *l, const char *what, prong_time dead
 	int r;
 
 	snprintf(name, sizeof name, "prong-%ld", (long)l->pid);
-	request = prongi_request(prong_value_new(PRONG_NONE), PRONGI_ACCEPT,
-				 prong_args(1, prong_value_text(name)), what, &r);
+	request = prongi_remote_request(prong_value_new(PRONG_NONE), PRONGI_ACCEPT,
+					prong_args(1, prong_value_text(name)), what, &r);
 	if (r == 0)
 		r = prongi_link_ask(l, request, &a, NULL, what, deadline);
 	if (r)

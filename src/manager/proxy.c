@@ -42,7 +42,7 @@ static int read_object(const prong_value *v, const char *type, struct prongi_obj
 static prong_value *with_type(const char *type, prong_value *args, const char *what, int *r)
 {
 	/* As a request of its own: (type, "", args, keywords). */
-	prong_value *request = prongi_request(prong_value_text(type), "", args, what, r);
+	prong_value *request = prongi_remote_request(prong_value_text(type), "", args, what, r);
 	prong_value *tuple, *both;
 	const prong_value *given;
 
@@ -210,7 +210,7 @@ int prong_proxy_call(prong_proxy *p, const char *method, prong_value *args, pron
 		return r;
 	}
 	snprintf(what, sizeof what, "%s.%s", p->o.type, method);
-	request = prongi_request(prong_value_text(p->o.ident), method, args, what, &r);
+	request = prongi_remote_request(prong_value_text(p->o.ident), method, args, what, &r);
 	if (r)
 		return r;
 	r = call(p, l, request, &a, what, deadline);

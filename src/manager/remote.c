@@ -212,7 +212,7 @@ int prongi_remote_control(prong_remote *there, const char *function, prong_value
 	prong_value *request;
 	int r;
 
-	request = prongi_request(prong_value_new(PRONG_NONE), function, args, what, &r);
+	request = prongi_remote_request(prong_value_new(PRONG_NONE), function, args, what, &r);
 	if (r)
 		return r;
 	r = prongi_link_begin_control(&l, there, what, deadline);

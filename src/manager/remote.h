@@ -45,8 +45,8 @@ int prongi_answer_explain(const struct prongi_answer *a, const char *what);
 
 /* A request: (first, name, tuple, dict) of the caller's args, in every form that remote.h allows.
    All are taken over.  NULL: no memory, or *r is -EINVAL. */
-prong_value *prongi_request(prong_value *first, const char *name, prong_value *args,
-			    const char *what, int *r);
+prong_value *prongi_remote_request(prong_value *first, const char *name, prong_value *args,
+				   const char *what, int *r);
 
 /* --- links (link.c) -------------------------------------------------------------------------- */
 
@@ -134,7 +134,7 @@ void prongi_remote_lost(prong_remote *there);
 int prongi_remote_dial(prong_remote *there, prong_conn **out, const char *what,
 		       prong_time deadline);
 
-/* Ask a control function; args as for prongi_request(). */
+/* Ask a control function; args as for prongi_remote_request(). */
 int prongi_remote_control(prong_remote *there, const char *function, prong_value *args,
 			  struct prongi_answer *out, const char *what, prong_time deadline);
 

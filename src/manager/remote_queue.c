@@ -190,8 +190,8 @@ static int ask_once(struct far_queue *q, const char *method, prong_value *args,
 	stale = is_stale(q);
 	strncat(ident, q->o.ident, sizeof ident - 1);
 	if (!stale)
-		request = prongi_request(prong_value_text(q->o.ident), method,
-					 prong_value_dup(args), q->name, &r);
+		request = prongi_remote_request(prong_value_text(q->o.ident), method,
+						prong_value_dup(args), q->name, &r);
 	pthread_mutex_unlock(&q->lock);
 	if (request)
 		r = prongi_link_ask(l, request, a, strcmp(method, "get") ? NULL : &late, q->name,
