@@ -155,10 +155,13 @@ class Client(object):
         self.p = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.opened = self.ask("open", address, key, int(OLD), ms)
 
-    def ask(self, *request):
+    def say(self, *request):
         data = pickle.dumps(request, 2)
         self.p.stdin.write(struct.pack(str("<I"), len(data)) + data)
         self.p.stdin.flush()
+
+    def ask(self, *request):
+        self.say(*request)
         head = self.p.stdout.read(4)
         if len(head) != 4:
             raise RuntimeError("the program in C ended with %r" % self.p.wait())
@@ -524,6 +527,28 @@ def with_python(server):
     c.end()
 
 
+def killed(server):
+    """A client that was killed in a get takes nothing from those who come later."""
+    class Remote(BaseManager):
+        pass
+
+    Remote.register(str("shared"))
+    m = Remote(address=(str("127.0.0.1"), server.port), authkey=KEY)
+    m.connect()
+    theirs = m.shared()
+    c = Client(server.address)
+    q = c("make_queue", "shared", 5000)
+    c.say("qget", q, -1)
+    time.sleep(0.3)
+    c.p.kill()
+    c.p.communicate()
+    time.sleep(1.2)  # its last question is over by then
+    theirs.put("for who lives")
+    time.sleep(0.1)
+    check(theirs.qsize() == 1, "nobody took it")
+    check(theirs.get(True, 5) == "for who lives", "it is there")
+
+
 # --- ends ---------------------------------------------------------------------------------------------
 
 
@@ -624,6 +649,7 @@ def main():
             traceback.print_exc()
             check(False, f.__name__)
     for f in [lambda: nine_threads(c, quick), lambda: keys(server), lambda: with_python(server),
+              lambda: killed(server),
               lambda: restarts(quick)]:
         try:
             f()
