@@ -73,7 +73,8 @@ PRONG_MUST int prong_remote_make(prong_remote *there, const char *name, prong_va
      pickle of any other; prong_queue_put_value() and _get_value() are the natural way;
    - a deadline is the manager's: it says "full" or "empty", PRONG_TIMEDOUT here.  Its word is
      waited for up to a second longer, so PRONG_NOW asks once.  If that does not come: -ETIMEDOUT,
-     and it is not known whether the message was put, or taken;
+     and it is not known whether the message was put.  One that was taken goes to the next get, or
+     back to the end of the queue in prong_queue_free();
    - a message too large for get stays in this process, to be the next that it gets;
    - a message that Python's manager hands to a client that dies then is lost.  A get asks again
      each second, so that a client that has died before takes none for longer than that;

@@ -233,13 +233,13 @@ static int judge(struct far_queue *q, struct prongi_answer *a, prong_value **out
 
 	if (prongi_answer_raises(a, "Empty") || prongi_answer_raises(a, "Full"))
 		r = PRONG_TIMEDOUT;
-	else if (prongi_answer_raises(a, "ShutDown"))
+	else if (prongi_answer_raises(a, "ShutDown") || prongi_answer_raises(a, "EOFError"))
 		r = PRONG_CLOSED;
 	if (r == 0)
 		return prongi_remote_judge(q->there, a, out, q->name);
 	prong_value_free(a->item);
 	return prongi_fail(r, "%.60s: %s", q->name,
-			   r == PRONG_CLOSED ? "the queue is shut down"
+			   r == PRONG_CLOSED ? "the queue is closed"
 					     : "empty, or full, until the "
 					       "deadline");
 }

@@ -494,6 +494,8 @@ static void a_remote_queue(void **state)
 	CHECK_EQ(prong_queue_put_value(q, prong_value_text("queue.Full"), soon()), PRONG_TIMEDOUT);
 	CHECK_EQ(prong_queue_put_value(q, prong_value_text("queue.ShutDown"), soon()),
 		 PRONG_CLOSED);
+	CHECK_EQ(prong_queue_put_value(q, prong_value_text("builtins.EOFError"), soon()),
+		 PRONG_CLOSED);
 	CHECK_EQ(prong_queue_put_value(q, prong_value_text("other.Error"), soon()), PRONG_RAISED);
 	CHECK_EQ(prong_queue_put_value(q, NULL, soon()), -ENOMEM);
 	CHECK_EQ(prong_queue_put(q, NULL, 1, soon()), -EINVAL);
