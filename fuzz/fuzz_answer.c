@@ -43,8 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)prongi_answer_raises(&a, "Empty");
 		(void)prongi_answer_unknown(&a, "7f00");
 		fuzz_check(prongi_answer_explain(&a, "what") == PRONG_RAISED, "it is explained");
-		object = prongi_value_of_answer(a.item);
-		if (object)
+		if (prongi_value_of_answer(a.item, &object) == 0)
 			through(object);
 		prong_value_free(a.item);
 	}

@@ -3,6 +3,7 @@
    Not here: what sends them. */
 #include "manager/protocol.h"
 #include "manager/remote.h"
+#include "wire/value.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -146,19 +147,20 @@ prong_value *prongi_remote_request(prong_value *first, const char *name, prong_v
 	prong_value *request = prong_value_new(PRONG_TUPLE), *tuple = NULL, *dict = NULL;
 
 	*r = -ENOMEM;
-	if (args && !take_apart(args, &tuple, &dict))
-		*r = prongi_fail(-EINVAL,
-				 "%.60s: the arguments are neither a tuple nor a dict, "
-				 "nor a list of both",
-				 what);
+	if (args && !(args->flags & PRONGI_SPOILT) && !take_apart(args, &tuple, &dict))
+		*r = -EINVAL;
 	prong_value_add(request, first);
 	prong_value_add(request, prong_value_text(name));
 	prong_value_add(request, tuple);
 	prong_value_add(request, dict);
 	prong_value_free(args);
-	if (*r == -EINVAL || !tuple || !dict) {
+	if (!request || !tuple || !dict) {
 		prong_value_free(request);
-		return *r == -EINVAL ? NULL : (prongi_fail(*r, "%.60s: no memory", what), NULL);
+		prongi_fail(*r, "%.60s: %s", what,
+			    *r == -ENOMEM ? "no memory"
+					  : "the arguments are neither a tuple nor a dict, nor a "
+					    "list of both");
+		return NULL;
 	}
 	*r = 0;
 	return request;

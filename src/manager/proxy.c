@@ -14,15 +14,16 @@
 
 /* --- objects --------------------------------------------------------------------------------- */
 
-void prongi_object_fini(struct prongi_object *o)
+void prongi_referent_fini(struct prongi_referent *o)
 {
 	free(o->type);
 	free(o->ident);
 	prong_value_free(o->methods);
+	*o = (struct prongi_referent){ 0 };
 }
 
 /* What "create" returned: (ident, methods). */
-static int read_object(const prong_value *v, const char *type, struct prongi_object *o)
+static int read_object(const prong_value *v, const char *type, struct prongi_referent *o)
 {
 	const prong_value *ident = prong_value_at(v, 0), *methods = prong_value_at(v, 1);
 	const char *text = prongi_text(ident);
@@ -34,7 +35,7 @@ static int read_object(const prong_value *v, const char *type, struct prongi_obj
 	o->methods = prong_value_kind(methods) == PRONG_TUPLE ? prong_value_dup(methods) : NULL;
 	if (o->ident && o->type)
 		return 0;
-	prongi_object_fini(o);
+	prongi_referent_fini(o);
 	return -ENOMEM;
 }
 
@@ -59,8 +60,8 @@ static prong_value *with_type(const char *type, prong_value *args, const char *w
 	return both;
 }
 
-int prongi_object_make(prong_remote *there, const char *name, prong_value *args,
-		       struct prongi_object *out, const char *what, prong_time deadline)
+int prongi_referent_make(prong_remote *there, const char *name, prong_value *args,
+			 struct prongi_referent *out, const char *what, prong_time deadline)
 {
 	struct prongi_answer a;
 	prong_value *made, *both;
@@ -82,7 +83,7 @@ int prongi_object_make(prong_remote *there, const char *name, prong_value *args,
 		 : 0;
 }
 
-bool prongi_object_has(const struct prongi_object *o, const char *method)
+bool prongi_referent_has(const struct prongi_referent *o, const char *method)
 {
 	for (size_t i = 0; i < prong_value_count(o->methods); i++) {
 		const char *name = prongi_text(prong_value_at(o->methods, i));
@@ -102,7 +103,7 @@ int prongi_proxy_check(const prong_proxy *p, const char *what)
 	return prongi_remote_check(p->there, what);
 }
 
-int prongi_proxy_new(prong_remote *there, struct prongi_object *o, prong_proxy **out)
+int prongi_proxy_new(prong_remote *there, struct prongi_referent *o, prong_proxy **out)
 {
 	prong_proxy *p = calloc(1, sizeof *p);
 
@@ -120,7 +121,7 @@ int prongi_proxy_new(prong_remote *there, struct prongi_object *o, prong_proxy *
 int prong_remote_make(prong_remote *there, const char *name, prong_value *args, prong_proxy **out,
 		      prong_time deadline)
 {
-	struct prongi_object o;
+	struct prongi_referent o;
 	struct prongi_link *l;
 	int r = prongi_remote_check(there, "remote_make");
 
@@ -133,13 +134,13 @@ int prong_remote_make(prong_remote *there, const char *name, prong_value *args, 
 		prong_value_free(args);
 		return r;
 	}
-	r = prongi_object_make(there, name, args, &o, name, deadline);
+	r = prongi_referent_make(there, name, args, &o, name, deadline);
 	if (r)
 		return r;
 	r = prongi_proxy_new(there, &o, out);
 	if (r) {
 		prongi_remote_forget(there, o.ident, o.era);
-		prongi_object_fini(&o);
+		prongi_referent_fini(&o);
 		return prongi_fail(r, "remote_make: no memory");
 	}
 	return 0;
@@ -151,7 +152,7 @@ void prong_proxy_free(prong_proxy *p)
 		return;
 	prongi_remote_forget(p->there, p->o.ident, p->o.era);
 	p->magic = 0;
-	prongi_object_fini(&p->o);
+	prongi_referent_fini(&p->o);
 	prongi_remote_let_go(p->there);
 	free(p);
 }

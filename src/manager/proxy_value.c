@@ -42,7 +42,7 @@ const prong_value *prongi_value_token(const prong_value *v)
 	return is(v, PRONGI_REBUILD_PROXY) && is_token(token) ? token : NULL;
 }
 
-static int read_object(const prong_value *v, struct prongi_object *o)
+static int read_object(const prong_value *v, struct prongi_referent *o)
 {
 	const prong_value *token = prong_value_state(prongi_value_token(v));
 	const prong_value *methods =
@@ -53,12 +53,12 @@ static int read_object(const prong_value *v, struct prongi_object *o)
 	o->methods = prong_value_kind(methods) == PRONG_TUPLE ? prong_value_dup(methods) : NULL;
 	if (o->type && o->ident)
 		return 0;
-	prongi_object_fini(o);
+	prongi_referent_fini(o);
 	return -ENOMEM;
 }
 
 /* Have the manager count the object for us, if it has not. */
-static int count(prong_remote *there, const struct prongi_object *o, const char *what,
+static int count(prong_remote *there, const struct prongi_referent *o, const char *what,
 		 prong_time deadline)
 {
 	struct prongi_answer a;
@@ -80,7 +80,7 @@ static int count(prong_remote *there, const struct prongi_object *o, const char 
 int prong_proxy_of(prong_remote *there, const prong_value *v, prong_proxy **out,
 		   prong_time deadline)
 {
-	struct prongi_object o;
+	struct prongi_referent o;
 	struct prongi_link *l;
 	int r = prongi_remote_check(there, "proxy_of");
 
@@ -103,7 +103,7 @@ int prong_proxy_of(prong_remote *there, const prong_value *v, prong_proxy **out,
 		r = prongi_fail(-ENOMEM, "proxy_of: no memory");
 	}
 	if (r)
-		prongi_object_fini(&o);
+		prongi_referent_fini(&o);
 	return r;
 }
 
@@ -189,15 +189,22 @@ prong_value *prong_proxy_value(const prong_proxy *p)
 		       prong_value_dup(p->o.methods));
 }
 
-prong_value *prongi_value_of_answer(const prong_value *item)
+int prongi_value_of_answer(const prong_value *item, prong_value **out)
 {
 	const prong_value *token = prong_value_at(item, 1), *methods = prong_value_at(item, 0);
+	prong_value *v;
 
 	if (prong_value_kind(item) != PRONG_TUPLE || prong_value_count(item) != 2 ||
 	    !is_token(token))
-		return NULL;
+		return -EPROTO;
 	if (prong_value_kind(methods) != PRONG_TUPLE)
 		methods = NULL;
-	return rebuild(text_at(prong_value_state(token), 0), prong_value_dup(token),
-		       prong_value_dup(methods));
+	v = rebuild(text_at(prong_value_state(token), 0), prong_value_dup(token),
+		    prong_value_dup(methods));
+	if (!prongi_value_token(v)) { /* something is missing in it */
+		prong_value_free(v);
+		return -ENOMEM;
+	}
+	*out = v;
+	return 0;
 }

@@ -239,29 +239,23 @@ static int remember(prong_remote *there, struct prongi_answer *a, const char *wh
 	return prongi_answer_explain(a, what);
 }
 
-static int hand_out_proxy(prong_remote *there, struct prongi_answer *a, prong_value **out,
+static int hand_out_proxy(prong_remote *there, const prong_value *item, prong_value **out,
 			  const char *what)
 {
-	prong_value *v = prongi_value_of_answer(a->item);
-	const prong_value *token = prongi_value_token(v);
-	const char *ident = prongi_text(prong_value_at(prong_value_state(token), 2));
-	int r = v && ident ? 0 : -EPROTO;
+	uint64_t era = atomic_load_explicit(&there->era, memory_order_relaxed);
+	const prong_value *token = prong_value_state(prong_value_at(item, 1));
+	const char *ident = prongi_text(prong_value_at(token, 2));
+	prong_value *v = NULL;
+	int r = prongi_value_of_answer(item, &v);
 
-	prong_value_free(a->item);
-	if (r) {
-		prong_value_free(v);
+	if (r == -EPROTO)
 		return prongi_fail(r, "%.60s: what came is no object's name", what);
-	}
-	if (!out) {
-		prongi_remote_forget(there, ident,
-				     atomic_load_explicit(&there->era, memory_order_relaxed));
+	if (r == 0 && out)
+		r = prongi_remote_count(there, ident);
+	if (r || !out) {
 		prong_value_free(v);
-		return 0;
-	}
-	r = prongi_remote_count(there, ident);
-	if (r) {
-		prong_value_free(v);
-		return prongi_fail(r, "%.60s: no memory", what);
+		prongi_remote_forget(there, ident, era);
+		return r ? prongi_fail(r, "%.60s: no memory", what) : 0;
 	}
 	*out = v;
 	return 0;
@@ -270,6 +264,8 @@ static int hand_out_proxy(prong_remote *there, struct prongi_answer *a, prong_va
 int prongi_remote_judge(prong_remote *there, struct prongi_answer *a, prong_value **out,
 			const char *what)
 {
+	int r;
+
 	switch (a->kind) {
 	case PRONGI_IS_RETURN:
 		if (out)
@@ -278,7 +274,9 @@ int prongi_remote_judge(prong_remote *there, struct prongi_answer *a, prong_valu
 			prong_value_free(a->item);
 		return 0;
 	case PRONGI_IS_PROXY:
-		return hand_out_proxy(there, a, out, what);
+		r = hand_out_proxy(there, a->item, out, what);
+		prong_value_free(a->item);
+		return r;
 	default:
 		return remember(there, a, what);
 	}

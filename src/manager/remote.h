@@ -153,37 +153,37 @@ void prongi_remote_forget(prong_remote *there, const char *ident, uint64_t era);
 /* --- objects (proxy.c, proxy_value.c) -------------------------------------------------------- */
 
 /* An object of a manager, as this process knows it. */
-struct prongi_object {
+struct prongi_referent {
 	char *type, *ident;
 	prong_value *methods; /* a tuple of names, or NULL: not known */
 	uint64_t era;         /* in which it was made */
 };
 
 /* Have the function name make an object, counted for us. */
-int prongi_object_make(prong_remote *there, const char *name, prong_value *args,
-		       struct prongi_object *out, const char *what, prong_time deadline);
-void prongi_object_fini(struct prongi_object *o);
+int prongi_referent_make(prong_remote *there, const char *name, prong_value *args,
+			 struct prongi_referent *out, const char *what, prong_time deadline);
+void prongi_referent_fini(struct prongi_referent *o);
 
 /* False when it is known not to have the method. */
-bool prongi_object_has(const struct prongi_object *o, const char *method);
+bool prongi_referent_has(const struct prongi_referent *o, const char *method);
 
 struct prong_proxy {
 	uint64_t magic;
-	prong_remote *there;    /* kept */
-	struct prongi_object o; /* read-only */
-	_Atomic uint64_t told;  /* the era in which its users know that they are */
+	prong_remote *there;      /* kept */
+	struct prongi_referent o; /* read-only */
+	_Atomic uint64_t told;    /* the era in which its users know that they are */
 };
 
 /* Return 0 or -EINVAL. */
 int prongi_proxy_check(const prong_proxy *p, const char *what);
 
 /* A proxy of *o, which becomes its own on success. */
-int prongi_proxy_new(prong_remote *there, struct prongi_object *o, prong_proxy **out);
+int prongi_proxy_new(prong_remote *there, struct prongi_referent *o, prong_proxy **out);
 
 /* The token in what stands for an object; NULL: v is no such thing. */
 const prong_value *prongi_value_token(const prong_value *v);
 
-/* What stands for the object that is in the item of a "#PROXY"; NULL: it is none, or no memory. */
-prong_value *prongi_value_of_answer(const prong_value *item);
+/* What stands for the object that is in the item of a "#PROXY".  Return 0, -EPROTO, -ENOMEM. */
+int prongi_value_of_answer(const prong_value *item, prong_value **out);
 
 #endif

@@ -35,7 +35,7 @@ struct far_queue {
 	prong_remote *there; /* kept; read-only, and so is name */
 	char *name;
 	pthread_mutex_t lock; /* protects the rest */
-	struct prongi_object o;
+	struct prongi_referent o;
 	struct kept *kept;
 	struct late *late;
 };
@@ -153,8 +153,8 @@ static prong_time answer_by(prong_time deadline)
    is left alone, for what has its name now may be something else. */
 static int make_again(struct far_queue *q, prong_time deadline)
 {
-	struct prongi_object o, old;
-	int r = prongi_object_make(q->there, q->name, prong_args(0), &o, q->name, deadline);
+	struct prongi_referent o, old;
+	int r = prongi_referent_make(q->there, q->name, prong_args(0), &o, q->name, deadline);
 
 	if (r)
 		return r;
@@ -162,7 +162,7 @@ static int make_again(struct far_queue *q, prong_time deadline)
 	old = q->o;
 	q->o = o;
 	pthread_mutex_unlock(&q->lock);
-	prongi_object_fini(&old);
+	prongi_referent_fini(&old);
 	return 0;
 }
 
@@ -392,7 +392,7 @@ static int far_close(void *self)
 	int r;
 
 	pthread_mutex_lock(&q->lock);
-	can = prongi_object_has(&q->o, "shutdown");
+	can = prongi_referent_has(&q->o, "shutdown");
 	pthread_mutex_unlock(&q->lock);
 	if (!can)
 		return prongi_fail(-ENOTSUP, "queue_close: %.60s has no shutdown", q->name);
@@ -402,7 +402,7 @@ static int far_close(void *self)
 
 static void dispose(struct far_queue *q)
 {
-	prongi_object_fini(&q->o);
+	prongi_referent_fini(&q->o);
 	prongi_remote_let_go(q->there);
 	pthread_mutex_destroy(&q->lock);
 	free(q->name);
@@ -471,12 +471,12 @@ int prong_remote_queue(prong_remote *there, const char *name, prong_queue **out,
 	r = make(there, name, &q);
 	if (r)
 		return prongi_fail(r, WHAT ": no memory");
-	r = prongi_object_make(there, name, prong_args(0), &q->o, name, deadline);
+	r = prongi_referent_make(there, name, prong_args(0), &q->o, name, deadline);
 	if (r) {
 		dispose(q);
 		return r;
 	}
-	if (!prongi_object_has(&q->o, "get") || !prongi_object_has(&q->o, "put"))
+	if (!prongi_referent_has(&q->o, "get") || !prongi_referent_has(&q->o, "put"))
 		r = prongi_fail(PRONG_MISMATCH, WHAT ": %.60s gives no queue", name);
 	if (r == 0)
 		r = prongi_outer_queue_new(out, &ops, q);
