@@ -36,6 +36,17 @@ example() {
 	"$examples/run.sh" -v "$examples/expected/$1.txt" "$build/examples/$1" || fail "$1"
 }
 
+# pair WHAT MASTER WORKER: a master of tasks and two of its workers.
+pair() {
+	heading "$1"
+	"$examples/pair.sh" -v "$2" "$3" 2
+	case $? in
+	0) ;;
+	77) echo "skipped: there is no python3" ;;
+	*) fail "$1" ;;
+	esac
+}
+
 # identifiers NAME ARGUMENT...: count once in the given way; NAME.ns is the best time of those so
 # far.  Each run must print what the first did, and say the same sums.
 identifiers() {
@@ -61,6 +72,9 @@ for name in 01-process 02-pool 03-queue 04-pipe 05-thread 06-lock 07-thread-loca
 	13-map-in-place 14-crash-report 16-survivors; do
 	example $name
 done
+
+pair "a task master in Python, two workers in C" "$examples/python/09-task-master.py" \
+	"$build/examples/10-task-worker"
 
 heading "identifiers"
 cat <<END
