@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define ROUSE_MS 5
+
 /* --- is it one? ----------------------------------------------------------------------------- */
 
 bool prongi_future_is(const struct prong_future *f)
@@ -80,8 +82,26 @@ void prongi_future_lose(struct prong_pool *pool, struct prong_future *f)
 		prongi_task_end(pool, f, v, PRONGI_TASK_CRASHED);
 }
 
+/* The one worker that was woken for f may have been stopped just then: so who waits for f in vain,
+   has the others look, once. */
+static int sleep_or_rouse(struct prong_pool *pool, struct prongi_awaited *a, size_t n, bool *roused,
+			  prong_time deadline)
+{
+	prong_time soon = prong_in_ms(ROUSE_MS);
+	int r;
+
+	if (*roused || deadline.ns_ <= soon.ns_)
+		return prongi_sleep_any(a, n, deadline);
+	r = prongi_sleep_any(a, n, soon);
+	if (r != PRONG_TIMEDOUT)
+		return r;
+	*roused = true;
+	prongi_pool_rouse(pool);
+	return 0;
+}
+
 /* Sleep until f may be done.  v: its state, not done.  0, PRONG_TIMEDOUT or PRONG_CANCELLED. */
-static int sleep_on(struct prong_pool *pool, struct prong_future *f, uint64_t v,
+static int sleep_on(struct prong_pool *pool, struct prong_future *f, uint64_t v, bool *roused,
 		    prong_time deadline)
 {
 	struct prongi_awaited a[4];
@@ -98,12 +118,14 @@ static int sleep_on(struct prong_pool *pool, struct prong_future *f, uint64_t v,
 		}
 		n = 2;
 	}
-	return prongi_sleep_any(a, n, deadline);
+	*roused |= prongi_task_phase(v) == PRONGI_TASK_RUNNING;
+	return sleep_or_rouse(pool, a, n, roused, deadline);
 }
 
 static int wait_for(struct prong_pool *pool, struct prong_future *f, prong_time deadline)
 {
 	struct prongi_looks looks = { 0, 0 };
+	bool roused = false;
 	int r = 0;
 
 	while (r == 0) {
@@ -114,7 +136,7 @@ static int wait_for(struct prong_pool *pool, struct prong_future *f, prong_time 
 		if (deadline.ns_ <= 0)
 			return PRONG_TIMEDOUT;
 		if (!prongi_look_again(&looks))
-			r = sleep_on(pool, f, v, deadline);
+			r = sleep_on(pool, f, v, &roused, deadline);
 	}
 	return prongi_task_over(prongi_task_look(f)) ? 0 : r;
 }
@@ -187,19 +209,18 @@ static int outcome_of(uint64_t state)
 
 void *prong_future_data(prong_future *f, size_t *size)
 {
+	const struct prongi_extra *e;
 	struct prongi_result *result;
-	void *data;
 
 	if (!prongi_future_is(f) || prongi_task_phase(prongi_task_look(f)) != PRONGI_TASK_DONE)
 		return NULL;
 	result = (struct prongi_result *)(uintptr_t)f->result;
-	data = result                           ? result->data
-	       : f->size <= PRONGI_CALLER_BYTES ? f->out
-	       : f->copy                        ? (void *)(uintptr_t)f->copy
-						: (void *)(uintptr_t)f->arg;
 	if (size)
-		*size = result ? result->size : f->size;
-	return data;
+		*size = result ? result->size : prongi_task_size(f);
+	if (result)
+		return result->data;
+	e = prongi_extra(f);
+	return e && e->copy ? (void *)(uintptr_t)e->copy : f->small ? prongi_task_data(f) : f->in;
 }
 
 static int fail(const struct prong_future *f, int outcome)

@@ -3,6 +3,7 @@
 #define PRONGI_MAP_H
 
 #include "pool/pool.h"
+#include <prong/queue.h>
 #include <prong/map.h>
 
 /* A chunk of the items: { state 2, unused 6, attempt 8, unused 16, worker 32 }. */
@@ -29,11 +30,11 @@ struct prongi_map {
 	uint64_t n, size, chunk, parts;
 	prong_task_opts opts;
 	char name[64];
-	prongi_word bounce;            /* a copy of items from outside the heap; block */
-	prong_queue *failed;           /* reports, to the caller */
-	_Atomic uint32_t stop;         /* let the shares end.  The caller, or the sweep */
-	char apart0_[64];	  /* the heap aligns to 16: so lines are kept apart by room */
-	prongi_word next;	  /* the part to try next: a hint */
+	prongi_word bounce;    /* a copy of items from outside the heap; block */
+	prong_queue *failed;   /* reports, to the caller */
+	_Atomic uint32_t stop; /* let the shares end.  The caller, or the sweep */
+	char apart0_[64];      /* the heap aligns to 16: so lines are kept apart by room */
+	prongi_word next;      /* the part to try next: a hint */
 	char apart1_[64];
 	struct prongi_part part[];
 };

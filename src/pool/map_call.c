@@ -89,11 +89,10 @@ static int make(struct call *c, struct prongi_map *plan)
 	if (r)
 		return r;
 	f->fn = prongi_map_holder;
-	f->size = 0;
+	f->small = 0;
 	f->code = 0;
 	atomic_store_explicit(&f->arg, 0, memory_order_relaxed);
-	atomic_store_explicit(&f->copy, 0, memory_order_relaxed);
-	atomic_store_explicit(&f->holder, prongi_process_ref(prongi_me), memory_order_relaxed);
+	atomic_store_explicit(&f->holder, prongi_ident(), memory_order_relaxed);
 	c->holder = f;
 	r = prong_alloc_to((void **)(uintptr_t)&f->result,
 			   sizeof(struct prongi_map) + plan->parts * sizeof(struct prongi_part));

@@ -44,7 +44,7 @@ void prongi_pool_ring(struct prong_pool *pool)
 void prongi_pool_rouse(struct prong_pool *pool)
 {
 	for (int i = 0; i < PRONGI_LEVELS; i++)
-		prongi_queue_wake(&pool->queue[i]->ne, true);
+		prongi_todo_rouse(&pool->todo[i]);
 }
 
 void prongi_pool_raise(struct prong_pool *pool, enum prongi_pool_phase phase)
@@ -108,17 +108,15 @@ static void dismantle(struct prongi_pool_place *at)
 		return;
 	atomic_store_explicit(&pool->kind_word, 0, memory_order_relaxed);
 	prongi_each_task(pool, clear, NULL);
-	for (int i = 0; i < PRONGI_TASK_CHUNKS; i++) {
-		atomic_store_explicit(&pool->tasks[i], 0, memory_order_relaxed);
-		prong_free_at(place(&pool->raw[i]));
-	}
+	for (int i = 0; i < PRONGI_TASK_CHUNKS; i++)
+		prong_free_at(place(&pool->tasks[i]));
 	for (uint32_t i = 0; i < atomic_load_explicit(&pool->places, memory_order_relaxed); i++)
 		prong_free_at(place(&prongi_worker_at(pool, i)->buffer));
 	atomic_store_explicit(&pool->places, 0, memory_order_relaxed);
 	for (int i = 0; i < PRONGI_PLACES / PRONGI_PLACE_CHUNK; i++)
 		prong_free_at(place(&pool->place[i]));
 	for (int i = 0; i < PRONGI_LEVELS; i++)
-		prongi_queue_free_at(&pool->queue[i]);
+		prongi_todo_fini(&pool->todo[i]);
 	for (int i = 0; i < PRONGI_LETTERS; i++)
 		prong_free_at(place(&pool->letter[i]));
 	if (pool->arg_size)
@@ -131,7 +129,7 @@ static void is_held(struct prong_pool *pool, struct prong_future *f, void *ctx)
 	bool *held = ctx;
 
 	(void)pool;
-	*held |= (get(&f->state) & PRONGI_TASK_HELD) && prongi_process_lives(get(&f->holder), NULL);
+	*held |= prongi_task_held(f);
 }
 
 /* Places of processes that died are free, when nobody needs what is there. */
@@ -267,15 +265,10 @@ static void configure(struct prong_pool *pool, const struct prongi_kind *kind, u
 
 static int furnish(struct prong_pool *pool, const prong_pool_opts *o)
 {
-	const prong_queue_opts queue = { .capacity = o->max_waiting,
-					 .max_size = sizeof(uint32_t),
-					 .usual_size = sizeof(uint64_t) };
-	const prong_queue_opts growing = { .max_size = sizeof(uint32_t),
-					   .usual_size = sizeof(uint64_t) };
 	int r = 0;
 
 	for (int i = 0; i < PRONGI_LEVELS && r == 0; i++)
-		r = prong_queue_new(&pool->queue[i], i == 0 ? &growing : &queue);
+		r = prongi_todo_init(&pool->todo[i], o->max_waiting);
 	atomic_store_explicit(&pool->arg, o->arg_size ? 0 : (uintptr_t)o->arg,
 			      memory_order_relaxed);
 	if (r || !o->arg_size)
@@ -398,7 +391,7 @@ static bool mine(const struct prongi_pool_place *at, const struct prong_pool *po
 
 static void is_held_elsewhere(struct prong_pool *pool, struct prong_future *f, void *ctx)
 {
-	if (get(&f->holder) != prongi_process_ref(prongi_me))
+	if (atomic_load_explicit(&f->holder, memory_order_relaxed) != prongi_ident())
 		is_held(pool, f, ctx);
 }
 

@@ -4,19 +4,19 @@
    word, its state; who may change that, and from what to what:
 
      FREE -> MAKING(p)        who submits, by CAS on a record that is free
-     MAKING(p) -> QUEUED(p)   p, when all is filled in, right before it puts a message for it
-     QUEUED -> RUNNING(w)     worker w, with a message for it in hand; a thread that waits for it
+     MAKING(p) -> QUEUED(p)   p, when all is filled in, right before it puts it into the line
+     QUEUED -> RUNNING(w)     worker w, which took it out of the line; a thread that waits for it
      QUEUED -> CANCELLED      anybody
      RUNNING(w) -> an end     w.  When w is dead: the supervisor, to an end, DELAYED or QUEUED
      DELAYED -> QUEUED        the supervisor, when it is time.  -> CANCELLED: anybody
      an end -> FREEING(p)     who lets go of it; or who ends it, when nobody holds it
      FREEING(p) -> FREE       p, when all it had is freed
 
-   A message names a record and means no more than "look there": the state says what is to be done.
-   So a message too many is harmless, and one too few is what must not be.  Who puts one says QUEUED
-   before; so a record that is QUEUED by a process that died is put once more, by the supervisor's
-   sweep.  Who takes one holds it by a lease until the state says RUNNING, so that it comes back if
-   the worker dies before; and from then on the worker's own record names the task.
+   The index of a record in the line of what is to do (todo.h) means no more than "look there": the
+   state says what is to be done.  So an index too many is harmless, and one too few is what must
+   not be.  Who puts one says QUEUED before; so a record that is QUEUED by a process that died is
+   put once more, by the supervisor's sweep.  Who takes one out names it in the worker's own place
+   before, and until it is done; so what a dead worker names and is QUEUED is put once more, too.
 
    p is a process, of which the state holds 14 bits of index and 18 of generation; MAKING, QUEUED
    and FREEING of the dead are taken over by the sweep.  w is a place for a worker, with the number
@@ -25,14 +25,14 @@
 #define PRONGI_POOL_H
 
 #include "family/cancel.h"
+#include "pool/todo.h"
 #include <prong/pool.h>
 #include <prong/process.h>
-#include <prong/queue.h>
 #include <prong/thread.h>
 
-#define PRONGI_CALLER_BYTES 32 /* of an argument that lie in the record itself */
-#define PRONGI_FIRST_CHUNK  64 /* records; each further chunk is twice the one before */
-#define PRONGI_TASK_CHUNKS  18
+#define PRONGI_CALLER_BYTES 16 /* of an argument that lie in the record itself */
+#define PRONGI_FIRST_CHUNK  64 /* records; others have an eighth of all that there are, or so */
+#define PRONGI_TASK_CHUNKS  128
 #define PRONGI_WORKERS      1024 /* that a pool may be asked to have */
 #define PRONGI_PLACES       4096 /* for them and their substitutes */
 #define PRONGI_PLACE_CHUNK  32
@@ -131,28 +131,33 @@ struct prongi_extra {
 	prongi_word report;      /* the same, how it crashed; of the supervisor, before the state */
 	_Atomic double progress; /* the worker */
 	prongi_word ended;       /* when it ended; who ends it, before the state says so */
+	prongi_word copy;        /* of the argument, on which fn works, if it may be tried again; 0,
+				    or a block.  By alloc_to of the worker */
 };
 
 /* A record.  All but the state is written by who the state says: the maker, the worker, the
    supervisor, the freer. */
 struct prong_future {
 	prongi_word state;
-	prongi_word holder; /* ref of the process that holds it */
 	prong_fn *fn;
-	prongi_word arg;    /* more than fits in: a block of the heap; of size 0, the pointer */
-	prongi_word result; /* 0, or a block: struct prongi_result */
-	prongi_word extra;  /* 0, or a struct prongi_extra */
-	uint64_t size;
-	int32_t code;                              /* what fn returned */
-	uint32_t index;                            /* of this record; read-only */
-	_Alignas(16) char in[PRONGI_CALLER_BYTES]; /* as submitted */
+	prongi_word result;      /* 0, or a block: struct prongi_result */
+	prongi_word extra;       /* 0, or a struct prongi_extra; there if it may be tried again */
+	_Atomic uint32_t holder; /* the process that holds it, as states name it */
+	int32_t code;            /* what fn returned */
+	uint32_t index;          /* of this record; read-only */
+	uint32_t small;          /* bytes of the argument; PRONGI_LARGE: see bytes */
 	union {
-		_Alignas(16) char out[PRONGI_CALLER_BYTES]; /* what fn works on */
-		prongi_word copy; /* of what is larger: 0, or a block; 0: fn works on arg itself */
+		_Alignas(16) char in[PRONGI_CALLER_BYTES]; /* the argument */
+		struct {
+			prongi_word arg; /* what is larger: 0, or a block; of size 0, the pointer */
+			uint64_t bytes;
+		};
 	};
 };
 
-_Static_assert(sizeof(struct prong_future) == 128, "two lines, and no more");
+#define PRONGI_LARGE (PRONGI_CALLER_BYTES + 1)
+
+_Static_assert(sizeof(struct prong_future) == 64, "one line");
 
 struct prongi_result {
 	uint64_t size, reserved;
@@ -164,7 +169,7 @@ struct prongi_tasks {
 	_Alignas(64) struct prong_pool *pool;
 	prongi_word *maybe; /* a bit for each that may be free: hints, the state is true.  Set by
 				  who frees one, cleared by who goes through them */
-	uint64_t n;
+	uint64_t n, first;  /* how many; index of the first.  Read-only */
 	_Alignas(64) struct prong_future task[];
 };
 
@@ -226,10 +231,9 @@ struct prong_pool {
 	prongi_word kind_word; /* PRONGI_POOL while it is one.  By who opens and frees it */
 	uint64_t id;           /* among all pools and queues that there ever were; read-only */
 	uint64_t owner;        /* ref of the process that opened it; read-only */
-	const struct prongi_kind *kind;    /* read-only */
-	prong_queue *queue[PRONGI_LEVELS]; /* of record indices: first, normal, last; read-only */
-	prongi_word tasks[PRONGI_TASK_CHUNKS]; /* addresses of struct prongi_tasks; 0: not made yet.
-				   In a section of the pool's kernel lock */
+	const struct prongi_kind *kind;        /* read-only */
+	prongi_word tasks[PRONGI_TASK_CHUNKS]; /* blocks, struct prongi_tasks in each; 0: not made
+				   yet.  In a section of the pool's kernel lock */
 	prong_task_opts defaults;              /* read-only */
 	char default_name[64];
 	_Atomic uint32_t levels; /* some task had another priority than 0, or came back: look at all
@@ -249,7 +253,6 @@ struct prong_pool {
 	/* Rarely used. */
 	_Alignas(64) _Atomic uint32_t wanted; /* workers.  By open and resize */
 	uint32_t number;                      /* of this pool in its process */
-	prongi_word raw[PRONGI_TASK_CHUNKS];  /* what was allocated for tasks[] */
 	prongi_word arg;                      /* of init: block or pointer */
 	size_t arg_size;
 	prong_fn *init;
@@ -264,6 +267,7 @@ struct prong_pool {
 	_Atomic uint64_t here[PRONGI_TASK_FREEING - PRONGI_TASK_DONE]; /* tasks that ended, but in
 				   workers; a death may cost one.  Anybody */
 	_Atomic uint64_t retried, started;                             /* The supervisor */
+	struct prongi_todo todo[PRONGI_LEVELS];                        /* first, normal, last */
 	/* The supervisor's alone, but for readers of letters. */
 	prongi_word letters;                /* so many there were */
 	prongi_word letter[PRONGI_LETTERS]; /* blocks with reports */
@@ -341,6 +345,24 @@ bool prongi_worker_step(struct prong_pool *pool, struct prongi_worker *w);
 uint32_t prongi_ident(void);
 bool prongi_ident_alive(uint32_t ident);
 
+/* Bytes of the argument. */
+static inline uint64_t prongi_task_size(const struct prong_future *f)
+{
+	return f->small == PRONGI_LARGE ? f->bytes : f->small;
+}
+
+/* Where it is. */
+static inline void *prongi_task_data(struct prong_future *f)
+{
+	return f->small && f->small != PRONGI_LARGE ? f->in : (void *)(uintptr_t)f->arg;
+}
+
+/* The process of that name, which may be another by now. */
+struct prong_process *prongi_ident_process(uint32_t ident);
+
+/* Somebody holds f, and lives. */
+bool prongi_task_held(const struct prong_future *f);
+
 /* The record with this index; NULL: there is none. */
 struct prong_future *prongi_task_at(const struct prong_pool *pool, uint64_t index);
 struct prong_pool *prongi_task_pool(const struct prong_future *f);
@@ -351,8 +373,12 @@ int prongi_task_claim(struct prong_pool *pool, struct prong_future **out);
 /* f is FREEING, by the caller: free what it has, and then it. */
 void prongi_task_clear(struct prong_pool *pool, struct prong_future *f);
 
-/* Let the message for f, which is QUEUED, be put.  0, PRONG_FULL, -ENOMEM. */
+/* Put f, which is QUEUED, into the line.  0, PRONG_FULL, -ENOMEM. */
 int prongi_task_put(struct prong_pool *pool, struct prong_future *f);
+
+/* The same, when it may be there already: before all others, where there is always room.  0 or
+   -ENOMEM. */
+int prongi_task_put_first(struct prong_pool *pool, const struct prong_future *f);
 
 /* Put right what dead members have left.  Return how many records are neither free nor over. */
 uint64_t prongi_sweep(struct prong_pool *pool);

@@ -38,11 +38,35 @@ bool prongi_ident_alive(uint32_t ident)
 	       prongi_phase(v) >= PRONGI_BEING && prongi_phase(v) <= PRONGI_RUNNING;
 }
 
+struct prong_process *prongi_ident_process(uint32_t ident)
+{
+	return &prongi_heap->process[ident & (PRONGI_PROCESSES - 1)];
+}
+
+bool prongi_task_held(const struct prong_future *f)
+{
+	return (get(&f->state) & PRONGI_TASK_HELD) &&
+	       prongi_ident_alive(atomic_load_explicit(&f->holder, memory_order_relaxed));
+}
+
 /* --- where ---------------------------------------------------------------------------------- */
+
+/* The first 8 chunks have 64 records each, the next 8 too, and each further 8 chunks twice as many
+   as the 8 before: so a chunk adds between a sixteenth and an eighth to the whole. */
+static uint32_t chunk_shift(uint32_t k)
+{
+	return 6 + (k < 16 ? 0 : k / 8 - 1);
+}
+
+/* Index of its first record. */
+static uint64_t chunk_first(uint32_t k)
+{
+	return k < 8 ? (uint64_t)k << 6 : (uint64_t)(k % 8 + 8) << chunk_shift(k);
+}
 
 static uint64_t chunk_size(uint32_t k)
 {
-	return (uint64_t)PRONGI_FIRST_CHUNK << k;
+	return (uint64_t)1 << chunk_shift(k);
 }
 
 static struct prongi_tasks *chunk_at(const struct prong_pool *pool, uint32_t k)
@@ -50,17 +74,17 @@ static struct prongi_tasks *chunk_at(const struct prong_pool *pool, uint32_t k)
 	/* acquire: pairs with the commit in grow(): it is whole. */
 	uint64_t at = atomic_load_explicit(&pool->tasks[k], memory_order_acquire);
 
-	return (struct prongi_tasks *)(uintptr_t)at;
+	return (struct prongi_tasks *)(uintptr_t)prongi_align64(at);
 }
 
 /* Of a record's index: the chunk, and the place in it. */
 static uint32_t chunk_of(uint64_t index, uint64_t *i)
 {
-	uint32_t k =
-		63u - (uint32_t)__builtin_clzll((index + PRONGI_FIRST_CHUNK) / PRONGI_FIRST_CHUNK);
+	uint32_t octave = 63u - (uint32_t)__builtin_clzll(index / (8 * PRONGI_FIRST_CHUNK) | 1);
+	uint32_t shift = 6 + octave;
 
-	*i = index + PRONGI_FIRST_CHUNK - chunk_size(k);
-	return k;
+	*i = index & (((uint64_t)1 << shift) - 1);
+	return octave * 8 + (uint32_t)(index >> shift);
 }
 
 struct prong_future *prongi_task_at(const struct prong_pool *pool, uint64_t index)
@@ -105,9 +129,10 @@ static void make(struct prong_pool *pool, uint64_t at, uint32_t k)
 
 	c->pool = pool;
 	c->n = chunk_size(k);
+	c->first = chunk_first(k);
 	c->maybe = (prongi_word *)(void *)&c->task[c->n];
 	for (uint64_t i = 0; i < c->n; i++)
-		c->task[i].index = (uint32_t)(i + c->n - PRONGI_FIRST_CHUNK);
+		c->task[i].index = (uint32_t)(c->first + i);
 	for (uint64_t i = 0; i < c->n / 64; i++)
 		atomic_store_explicit(&c->maybe[i], UINT64_MAX, memory_order_relaxed);
 }
@@ -123,7 +148,7 @@ static int grow(struct prong_pool *pool)
 		k++;
 	if (k == PRONGI_TASK_CHUNKS)
 		return prongi_fail(-ENOMEM, "pool: %llu tasks at once are too many",
-				   (unsigned long long)chunk_size(k));
+				   (unsigned long long)chunk_first(k));
 	prong_free_at(place(offer)); /* what a dead owner of the slot left */
 	r = prong_alloc_to(place(offer), 63 + sizeof(struct prongi_tasks) +
 						 chunk_size(k) * sizeof(struct prong_future) +
@@ -132,9 +157,8 @@ static int grow(struct prong_pool *pool)
 		return r;
 	make(pool, prongi_align64(get(offer)), k);
 	prongi_begin(lock);
-	if (!prongi_get(&pool->raw[k])) {
-		prongi_set(&pool->raw[k], prongi_get(offer));
-		prongi_set(&pool->tasks[k], prongi_align64(prongi_get(offer)));
+	if (!prongi_get(&pool->tasks[k])) {
+		prongi_set(&pool->tasks[k], prongi_get(offer));
 		prongi_set(offer, 0);
 		prongi_commit();
 	}
@@ -175,7 +199,7 @@ static bool restock(struct prong_pool *pool, struct stock *s)
 			if (!get(s->word))
 				continue;
 			s->bits = atomic_exchange_explicit(s->word, 0, memory_order_relaxed);
-			s->base = c->n - PRONGI_FIRST_CHUNK + s->next * 64;
+			s->base = c->first + s->next * 64;
 			if (s->bits)
 				return true;
 		}
@@ -251,13 +275,12 @@ void prongi_task_clear(struct prong_pool *pool, struct prong_future *f)
 
 	if (f->fn == prongi_map_holder)
 		prongi_map_clear(f);
-	if (f->size > PRONGI_CALLER_BYTES) {
+	if (f->small == PRONGI_LARGE)
 		prong_free_at(place(&f->arg));
-		prong_free_at(place(&f->copy));
-	}
 	if (get(&f->result))
 		prong_free_at(place(&f->result));
 	if (e) {
+		prong_free_at(place(&e->copy));
 		prong_free_at(place(&e->message));
 		prong_free_at(place(&e->report));
 		prong_free_at(place(&f->extra));
@@ -286,23 +309,28 @@ const prong_task_opts *prongi_task_opts(const struct prong_pool *pool, const str
 	return e ? &e->opts : &pool->defaults;
 }
 
-/* --- messages ------------------------------------------------------------------------------- */
+/* --- the line ------------------------------------------------------------------------------- */
 
-int prongi_task_put(struct prong_pool *pool, struct prong_future *f)
+static int put(struct prong_pool *pool, const struct prong_future *f, uint32_t level)
 {
-	int priority = prongi_task_opts(pool, f)->priority, r;
-	uint32_t level = priority > 0 || prongi_task_attempt(get(&f->state)) > 1 ? 0
-			 : priority < 0                                          ? 2
-										 : 1;
-	uint32_t index = f->index;
-
 	if (level != 1 && !atomic_load_explicit(&pool->levels, memory_order_relaxed)) {
 		/* seq_cst: pairs with the look of a worker who goes to sleep. */
 		atomic_store_explicit(&pool->levels, 1, memory_order_seq_cst);
 		prongi_pool_rouse(pool);
 	}
-	r = prong_queue_put(pool->queue[level], &index, sizeof index, PRONG_NOW);
-	return r == PRONG_TIMEDOUT ? PRONG_FULL : r;
+	return prongi_todo_put(&pool->todo[level], f->index);
+}
+
+int prongi_task_put(struct prong_pool *pool, struct prong_future *f)
+{
+	int priority = prongi_task_opts(pool, f)->priority;
+
+	return put(pool, f, priority > 0 ? 0 : priority < 0 ? 2 : 1);
+}
+
+int prongi_task_put_first(struct prong_pool *pool, const struct prong_future *f)
+{
+	return put(pool, f, 0);
 }
 
 /* --- what the dead left --------------------------------------------------------------------- */
@@ -323,20 +351,20 @@ static void take_and_clear(struct prong_pool *pool, struct prong_future *f, uint
 static uint64_t unhold(struct prong_future *f, uint64_t v)
 {
 	while (v & PRONGI_TASK_HELD && prongi_task_phase(v) != PRONGI_TASK_FREEING &&
-	       !prongi_process_lives(get(&f->holder), NULL))
+	       !prongi_task_held(f))
 		if (prongi_task_step(f, &v, v & ~PRONGI_TASK_HELD))
 			v &= ~PRONGI_TASK_HELD;
 	return v;
 }
 
-/* It was handed in by one who died; whether its message was put nobody knows. */
+/* It was handed in by one who died; whether it was put into the line nobody knows. */
 static void put_again(struct prong_pool *pool, struct prong_future *f, uint64_t v)
 {
 	while (!prongi_task_step(f, &v, prongi_task_state(v, PRONGI_TASK_QUEUED, prongi_ident())))
 		if (prongi_task_phase(v) != PRONGI_TASK_QUEUED || !dead(v))
 			return;
-	if (prongi_task_put(pool, f)) {
-		/* There is no room now: let it seem dead, for the next time. */
+	if (prongi_task_put_first(pool, f)) {
+		/* There is no memory now: let it seem dead, for the next time. */
 		v = prongi_task_state(v, PRONGI_TASK_QUEUED, prongi_ident());
 		prongi_task_step(f, &v, prongi_task_state(v, PRONGI_TASK_QUEUED, 0xffffffffu));
 	}
@@ -379,5 +407,7 @@ uint64_t prongi_sweep(struct prong_pool *pool)
 	uint64_t busy = 0;
 
 	prongi_each_task(pool, mend, &busy);
+	if (busy)
+		prongi_pool_rouse(pool); /* who was to wake a worker, or was woken, may be dead */
 	return busy;
 }

@@ -26,12 +26,11 @@ static struct prongi_result *result_of(const struct prong_future *f)
 /* It is over, held and in nobody's hand any more: tell who waits. */
 static void tell(struct prong_pool *pool, struct prong_future *f, uint64_t v)
 {
-	uint64_t holder = atomic_load_explicit(&f->holder, memory_order_relaxed);
+	uint32_t holder = atomic_load_explicit(&f->holder, memory_order_relaxed);
 	const struct prongi_extra *e = prongi_extra(f);
-	struct prong_process *p = e && e->opts.group ? prongi_process_by_ref(holder) : NULL;
 
-	if (p)
-		prongi_news_tell(p);
+	if (e && e->opts.group)
+		prongi_news_tell(prongi_ident_process(holder));
 	if (v & PRONGI_TASK_WAITED)
 		prongi_os_wake(prongi_low(&f->state), INT_MAX, true);
 	if (v & PRONGI_TASK_THEN) {
@@ -57,7 +56,7 @@ uint64_t prongi_task_end(struct prong_pool *pool, struct prong_future *f, uint64
 
 	if (e)
 		atomic_store_explicit(&e->ended, (uint64_t)prongi_os_now(), memory_order_relaxed);
-	(void)prongi_promise(&promise, PRONGI_MUTANT(154) ? &f->holder : &f->state);
+	(void)prongi_promise(&promise, PRONGI_MUTANT(154) ? &f->extra : &f->state);
 	do {
 		if ((v ^ from) & (PRONGI_TASK_PHASE | PRONGI_TASK_DOOMED | WHO)) {
 			prongi_kept(&promise);
@@ -76,25 +75,22 @@ uint64_t prongi_task_end(struct prong_pool *pool, struct prong_future *f, uint64
 
 /* --- the call ------------------------------------------------------------------------------- */
 
-/* What fn works on: its own copy, but for what is large and will not be tried again. */
-static int prepare(struct prong_pool *pool, struct prong_future *f, void **data)
+/* What fn works on: a copy of the argument, if it may be tried again. */
+static int prepare(struct prong_future *f, void **data)
 {
+	struct prongi_extra *e = prongi_extra(f);
+	uint64_t size = prongi_task_size(f);
 	int r;
 
 	if (f->result)
 		prong_free_at(place(&f->result)); /* of an attempt that died */
-	*data = f->size ? f->out : (void *)(uintptr_t)f->arg;
-	if (f->size && f->size <= PRONGI_CALLER_BYTES)
-		memcpy(f->out, f->in, PRONGI_CALLER_BYTES);
-	if (f->size <= PRONGI_CALLER_BYTES)
+	*data = prongi_task_data(f);
+	if (!e || e->opts.retries <= 0 || !size)
 		return 0;
-	*data = (void *)(uintptr_t)f->arg;
-	if (prongi_task_opts(pool, f)->retries <= 0)
-		return 0;
-	r = f->copy ? 0 : prongi_alloc_to(place(&f->copy), f->size, false);
+	r = e->copy ? 0 : prongi_alloc_to(place(&e->copy), size, false);
 	if (r)
 		return r;
-	*data = memcpy((void *)(uintptr_t)f->copy, *data, f->size);
+	*data = memcpy((void *)(uintptr_t)e->copy, *data, size);
 	return 0;
 }
 
@@ -102,7 +98,7 @@ static int call(struct prong_pool *pool, struct prongi_worker *w, struct prong_f
 {
 	struct prongi_running here = { pool, w, f, prongi_running };
 	void *data;
-	int r = prepare(pool, f, &data);
+	int r = prepare(f, &data);
 
 	if (r)
 		return r;
@@ -169,7 +165,7 @@ void *prong_task_result(size_t size)
 
 size_t prong_task_size(void)
 {
-	return prongi_running ? prongi_running->task->size : 0;
+	return prongi_running ? prongi_task_size(prongi_running->task) : 0;
 }
 
 uint32_t prong_task_attempt(void)

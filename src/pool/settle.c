@@ -68,6 +68,12 @@ void prongi_report_task(struct prong_pool *pool, const prong_report *report)
 
 /* --- again ---------------------------------------------------------------------------------- */
 
+static void put_first(struct prong_pool *pool, const struct prong_future *f)
+{
+	while (prongi_task_put_first(pool, f))
+		prongi_os_sleep(prong_in_ms(1)); /* until there is memory */
+}
+
 /* Put f, which was seen in state v, once more; more: PRONGI_TASK_ONE for a further attempt, or 0.
    Its flags may change meanwhile, since others begin to wait for it.  Return false when it is in
    another phase by now. */
@@ -82,8 +88,7 @@ static bool queue_again(struct prong_pool *pool, struct prong_future *f, uint64_
 		to = prongi_task_state((v & ~(PRONGI_TASK_TOLD | PRONGI_TASK_DOOMED)) + more,
 				       PRONGI_TASK_QUEUED, prongi_ident());
 	} while (!prongi_task_step(f, &v, to));
-	while (prongi_task_put(pool, f) == PRONG_FULL)
-		prongi_os_sleep(prong_in_ms(1)); /* workers make room */
+	put_first(pool, f);
 	return true;
 }
 
@@ -171,8 +176,10 @@ bool prongi_settle_worker(struct prong_pool *pool, struct prongi_worker *w,
 	enum prongi_task phase;
 	prong_report report;
 
-	set(&w->current, 0);
 	v = f ? prongi_task_look(f) : 0;
+	if (prongi_task_phase(v) == PRONGI_TASK_QUEUED)
+		put_first(pool, f); /* w may have taken it out of the line, and no more */
+	set(&w->current, 0);
 	if (prongi_task_phase(v) != PRONGI_TASK_RUNNING ||
 	    prongi_task_who(v) != (uint32_t)(get(&w->state) >> 4))
 		return false; /* it had not begun, or had ended */

@@ -52,7 +52,7 @@ static int fill_extra(struct prong_pool *pool, struct prong_future *f, const pro
 	static const prong_task_opts none;
 	struct prongi_extra *e;
 
-	if (!o && !index && !pool->default_name[0])
+	if (!o && !index && !pool->default_name[0] && pool->defaults.retries <= 0)
 		return 0;
 	e = prongi_extra_of(f);
 	if (!e)
@@ -70,20 +70,24 @@ static int fill(struct prong_pool *pool, struct prong_future *f, const struct pr
 	int r;
 
 	f->fn = ask->fn;
-	atomic_store_explicit(&f->copy, 0, memory_order_relaxed);
-	prongi_then(); /* with a large size the sweep, if we die, frees what copy names */
-	f->size = ask->size;
 	f->code = 0;
-	atomic_store_explicit(&f->holder, ask->held ? prongi_process_ref(prongi_me) : 0,
-			      memory_order_relaxed);
-	atomic_store_explicit(&f->arg, ask->size ? 0 : (uintptr_t)ask->arg, memory_order_relaxed);
+	atomic_store_explicit(&f->holder, prongi_ident(), memory_order_relaxed);
 	r = fill_extra(pool, f, ask->opts, ask->index);
-	if (r || !ask->size)
+	if (r)
 		return r;
 	if (ask->size <= PRONGI_CALLER_BYTES) {
-		memcpy(f->in, ask->arg, ask->size);
+		f->small = (uint32_t)ask->size;
+		prongi_then(); /* what is not LARGE is no block */
+		atomic_store_explicit(&f->arg, (uintptr_t)ask->arg, memory_order_relaxed);
+		if (ask->size)
+			memcpy(f->in, ask->arg, ask->size);
 		return 0;
 	}
+	f->bytes = ask->size;
+	atomic_store_explicit(&f->arg, 0, memory_order_relaxed);
+	prongi_then(); /* who finds LARGE, if we die, frees what arg names */
+	f->small = PRONGI_LARGE;
+	prongi_then();
 	r = prongi_alloc_to(place(&f->arg), ask->size, false);
 	if (r == 0)
 		memcpy((void *)(uintptr_t)f->arg, ask->arg, ask->size);
@@ -109,7 +113,7 @@ static int refused(const struct prong_pool *pool)
 			    : prongi_fail(PRONG_CLOSED, "pool_submit: the pool is closed");
 }
 
-/* As the kind has it: a message for a worker, or the task itself. */
+/* As the kind has it: into the line, or done at once. */
 static int hand_in(struct prong_pool *pool, struct prong_future *f, const struct prongi_ask *ask)
 {
 	uint64_t v = PRONGI_TASK_QUEUED | (ask->held ? PRONGI_TASK_HELD : 0) | PRONGI_TASK_ONE |

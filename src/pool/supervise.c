@@ -284,10 +284,10 @@ static struct census count(const struct prong_pool *pool)
 	return n;
 }
 
-static bool tasks_wait(const struct prong_pool *pool)
+static bool tasks_wait(struct prong_pool *pool)
 {
 	for (int i = 0; i < PRONGI_LEVELS; i++)
-		if (prong_queue_size(pool->queue[i]))
+		if (prongi_todo_any(&pool->todo[i]))
 			return true;
 	return false;
 }
@@ -368,7 +368,7 @@ static void reduce(struct prong_pool *pool)
 
 /* One more is started at once where there are fewer than asked for; for those that wait in their
    tasks, and where idle ones end, only when there is something to do. */
-static bool should_hire(const struct prong_pool *pool, const struct census *n, uint32_t wanted)
+static bool should_hire(struct prong_pool *pool, const struct census *n, uint32_t wanted)
 {
 	if (n->active >= wanted)
 		return false;

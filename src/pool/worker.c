@@ -1,9 +1,8 @@
 /* The life of a worker, of whatever kind: have a task, run it, have the next.
 
-   A message is leased, and acknowledged as soon as the task's state says who runs it: from there on
-   the worker's place is what tells, and whoever dies has lost nothing. */
+   The worker's place names the task before it is taken out of the line, and until it is over: so
+   whoever dies has lost nothing. */
 #include "pool/pool.h"
-#include "flow/queue.h"
 #include "os/thread_os.h"
 #include <errno.h>
 #include <signal.h>
@@ -27,35 +26,29 @@ static void add(prongi_word *sum, int64_t n)
 
 /* --- taking --------------------------------------------------------------------------------- */
 
-/* m is in hand: make the task it names ours, if it is to be run. */
-static struct prong_future *accept(struct worker *me, prong_queue *q, prong_message *m)
+/* The task is out of the line: make it ours, if it is to be run. */
+static bool accept(struct worker *me, struct prong_future *f)
 {
-	struct prong_future *f = prongi_task_at(me->pool, *(const uint32_t *)m->data);
 	uint64_t v = prongi_task_look(f);
-	bool mine = false;
 
-	if (PRONGI_MUTANT(150))
-		(void)prong_queue_ack(q, m);
-	if (prongi_task_phase(v) == PRONGI_TASK_QUEUED) {
-		if (!PRONGI_MUTANT(151))
-			atomic_store_explicit(&me->w->current, f->index + 1, memory_order_relaxed);
-		atomic_store_explicit(&me->w->last, f->index + 1, memory_order_relaxed);
-		prongi_then(); /* who runs it is found by current */
-		while (prongi_task_phase(v) == PRONGI_TASK_QUEUED && !mine)
-			mine = prongi_task_step(f, &v, prongi_worker_running(me->w, v));
-	}
-	(void)prong_queue_ack(q, m);
-	return mine ? f : NULL;
+	if (PRONGI_MUTANT(151))
+		atomic_store_explicit(&me->w->current, 0, memory_order_relaxed);
+	while (prongi_task_phase(v) == PRONGI_TASK_QUEUED)
+		if (prongi_task_step(f, &v, prongi_worker_running(me->w, v))) {
+			atomic_store_explicit(&me->w->last, f->index + 1, memory_order_relaxed);
+			return true;
+		}
+	return false;
 }
 
-static struct prong_future *take_from(struct worker *me, prong_queue *q)
+static struct prong_future *take_from(struct worker *me, struct prongi_todo *todo)
 {
-	prong_message m;
+	uint32_t index;
 
-	while (prong_queue_lease(q, &m, PRONG_NOW) == 0) {
-		struct prong_future *f = accept(me, q, &m);
+	while (prongi_todo_get(todo, &me->w->current, &index)) {
+		struct prong_future *f = prongi_task_at(me->pool, index);
 
-		if (f)
+		if (accept(me, f))
 			return f;
 	}
 	return NULL;
@@ -72,10 +65,9 @@ static struct prong_future *take(struct worker *me)
 	struct prong_future *f = NULL;
 
 	if (!all_levels(me->pool))
-		return take_from(me, me->pool->queue[1]);
+		return take_from(me, &me->pool->todo[1]);
 	for (int i = 0; i < PRONGI_LEVELS && !f; i++)
-		if (prongi_queue_can_get(me->pool->queue[i]))
-			f = take_from(me, me->pool->queue[i]);
+		f = take_from(me, &me->pool->todo[i]);
 	return f;
 }
 
@@ -90,9 +82,9 @@ static bool wanted(const struct worker *me)
 static bool anything(const struct worker *me)
 {
 	if (!all_levels(me->pool))
-		return prongi_queue_can_get(me->pool->queue[1]);
+		return prongi_todo_any(&me->pool->todo[1]);
 	for (int i = 0; i < PRONGI_LEVELS; i++)
-		if (prongi_queue_can_get(me->pool->queue[i]))
+		if (prongi_todo_any(&me->pool->todo[i]))
 			return true;
 	return false;
 }
@@ -117,9 +109,10 @@ static int sleep_once(const struct worker *me, prong_time until)
 
 	for (int i = 0; i < PRONGI_LEVELS; i++)
 		if (all || i == 1) {
-			_Atomic uint32_t *word = &me->pool->queue[i]->ne;
+			struct prongi_todo *todo = &me->pool->todo[i];
 
-			a[n++] = (struct prongi_awaited){ word, prongi_queue_listen(word), true };
+			a[n++] = (struct prongi_awaited){ &todo->word, prongi_todo_listen(todo),
+							  true };
 		}
 	if (anything(me) || !wanted(me) || all != all_levels(me->pool))
 		return 0;

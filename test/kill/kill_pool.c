@@ -3,7 +3,6 @@
 
    The pool has no workers and no supervisor of its own: actors are workers, and what that does
    after a death does the first survivor.  It is not killed itself, for with it the pool ends. */
-#include "flow/queue.h"
 #include "pool/pool.h"
 #include "world.h"
 #include "trace.h"
@@ -291,7 +290,7 @@ static void victim_holds(void)
 {
 	one_is_done();
 	world_become(0);
-	atomic_store(&((prong_future *)world->root[0])->holder, prongi_process_ref(prongi_me));
+	atomic_store(&((prong_future *)world->root[0])->holder, prongi_ident());
 	world_become(-1);
 }
 
@@ -299,7 +298,7 @@ static void victim_holds_waiting(void)
 {
 	small_waits();
 	world_become(0);
-	atomic_store(&((prong_future *)world->root[0])->holder, prongi_process_ref(prongi_me));
+	atomic_store(&((prong_future *)world->root[0])->holder, prongi_ident());
 	world_become(-1);
 }
 
@@ -473,5 +472,5 @@ const struct kill_room room_pool = {
 	.become = world_become,
 	.repair = repair,
 	.scenarios = scenarios,
-	.files = "record.c run.c submit.c future.c ",
+	.files = "record.c run.c submit.c future.c todo.c ",
 };

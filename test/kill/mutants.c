@@ -127,7 +127,7 @@ const struct mutant mutants[] = {
 	  { "conn/recv-large-thread" } },
 	{ 143, "who follows a dead sender frees what was sent",
 	  { "conn/send-large-thread" } },
-	{ 150, "a worker acknowledges before it says who runs the task",
+	{ 150, "a worker takes out of the line what its place does not name",
 	  { "pool/run" } },
 	{ 151, "a worker's place does not name what it takes",
 	  { "pool/run" } },
