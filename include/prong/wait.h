@@ -5,8 +5,8 @@
    none starves another.
 
    What it costs: without descriptors the caller sleeps on all at once, as long as they
-   are not more than 127 words of memory: one for each source, two for each connection
-   and each queue to get from (Linux 5.16 or later).  Above that, and on older systems,
+   are not more than 127 words of memory: one for each source, two for each connection,
+   future, and queue to get from (Linux 5.16 or later).  Above that, and on older systems,
    it looks at them every two milliseconds.  Descriptors alone are a poll().  Descriptors
    together with others need a thread, started by the first such call of a process, that
    waits for the others in the caller's stead.
@@ -28,6 +28,7 @@
 PRONG_BEGIN_DECLS
 
 struct pollfd;
+struct prong_future;
 
 /* Set exactly one pointer; all others stay NULL.  What makes it ready: */
 typedef struct prong_source {
@@ -37,13 +38,15 @@ typedef struct prong_source {
 	prong_process *process;        /* it has ended: a join would not block */
 	prong_thread *thread;          /* it has ended */
 	prong_event *event;            /* it is set */
+	struct prong_future *future;   /* it is done; see below */
 	struct pollfd *fd;             /* poll() would report it; its revents are set */
 	bool ready;                    /* out: it is */
 	bool reserved_[7];
-	uint64_t reserved2_[6];        /* must be zero */
+	uint64_t reserved2_[5];        /* must be zero */
 } prong_source;
 
-/* Block until at least one of the n sources is ready, and say in each whether it is.
+/* Block until at least one of the n sources is ready, and say in each whether it is.  Who waits
+   so in a task, for another of the same pool, keeps a worker busy: prong_future_wait() does not.
    Return 0; and, with nothing stored, PRONG_TIMEDOUT; -EINVAL (a source with no pointer
    or two, or one that is not valid, a reserved field is set, or s is NULL), -EBADF (a
    connection that only sends), -ENOMEM; with descriptors among others also -EMFILE and

@@ -10,6 +10,7 @@
 #include "flow/outer.h"
 #include "flow/pipe.h"
 #include "flow/queue.h"
+#include "run/group.h"
 #include "run/run.h"
 #include "sync/word.h"
 #include <errno.h>
@@ -64,6 +65,8 @@ bool prongi_source_ready(const prong_source *s)
 		return process_over(s->process);
 	if (s->event)
 		return prong_event_is_set(s->event);
+	if (s->future)
+		return prongi_future_ops->ready(s->future);
 	return s->thread && !prong_thread_alive(s->thread);
 }
 
@@ -94,13 +97,15 @@ size_t prongi_source_arm(const prong_source *s, struct prongi_awaited *a)
 		*a = prongi_event_arm(s->event);
 		return 1;
 	}
+	if (s->future)
+		return prongi_future_ops->arm(s->future, a);
 	return s->thread ? prongi_thread_arm(s->thread, a) : 0;
 }
 
 static int check(const prong_source *s, size_t i)
 {
 	int pointers = !!s->queue + !!s->room + !!s->conn + !!s->process + !!s->thread +
-		       !!s->event + !!s->fd;
+		       !!s->event + !!s->future + !!s->fd;
 
 	for (size_t k = 0; k < sizeof s->reserved2_ / sizeof *s->reserved2_; k++)
 		pointers |= s->reserved2_[k] ? 16 : 0;
@@ -114,6 +119,8 @@ static int check(const prong_source *s, size_t i)
 		return prongi_fail(-ENOTSUP, "wait: source %zu is a queue of a manager", i);
 	if ((s->queue && !prongi_queue_is(s->queue)) || (s->room && !prongi_queue_is(s->room)))
 		return prongi_fail(-EINVAL, "wait: source %zu is not a queue, or freed", i);
+	if (s->future && !prongi_future_ops->is(s->future))
+		return prongi_fail(-EINVAL, "wait: source %zu is not a future, or freed", i);
 	if (s->event && (uintptr_t)s->event % sizeof(uint64_t))
 		return prongi_fail(-EINVAL, "wait: source %zu is no address of an event", i);
 	if (!s->conn || outer(s))

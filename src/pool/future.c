@@ -353,10 +353,30 @@ static void group_cancel(struct prong_future *f)
 	(void)prong_future_cancel(f);
 }
 
+/* --- as sources of prong_wait() ------------------------------------------------------------- */
+
+static bool source_ready(const struct prong_future *f)
+{
+	return prong_future_done(f) || !prongi_pool_lives(prongi_task_pool(f));
+}
+
+static size_t source_arm(struct prong_future *f, struct prongi_awaited *a)
+{
+	uint64_t v = prongi_task_look(f);
+
+	while (!(v & PRONGI_TASK_WAITED) && !prongi_task_over(v))
+		if (prongi_task_step(f, &v, v | PRONGI_TASK_WAITED))
+			v |= PRONGI_TASK_WAITED;
+	a[0] = (struct prongi_awaited){ prongi_low(&f->state), (uint32_t)v, true };
+	return prongi_process_lives(prongi_task_pool(f)->owner, &a[1]) ? 2 : 1;
+}
+
 __attribute__((constructor)) static void tell_groups(void)
 {
-	static const struct prongi_future_ops ops = { group_outcome, group_ended, group_cancel,
-						      prong_future_report, prong_future_free };
+	static const struct prongi_future_ops ops = { group_outcome,     group_ended,
+						      group_cancel,      prong_future_report,
+						      prong_future_free, prongi_future_is,
+						      source_ready,      source_arm };
 
 	prongi_future_ops = &ops;
 }

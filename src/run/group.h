@@ -1,4 +1,5 @@
-/* What starting a child in a group asks of the group; and how a pool takes part. */
+/* What starting a child in a group asks of the group; and how a pool takes part in that, and in
+   prong_wait(). */
 #ifndef PRONGI_GROUP_H
 #define PRONGI_GROUP_H
 
@@ -7,16 +8,20 @@
 
 struct prong_future;
 
-/* What a group asks of futures.  A pool sets it in a constructor.  All are called under the lock of
-   the groups: they wait for nobody and call nothing of a group.  Whoever makes a future done, in
-   whatever process, calls prongi_news_tell() for the process that had it put into the group,
-   after that. */
+/* What a group asks of futures.  A pool sets it in a constructor.  The first five are called under
+   the lock of the groups: they wait for nobody and call nothing of a group.  Whoever makes a future
+   done, in whatever process, calls prongi_news_tell() for the process that had it put into the
+   group, after that. */
 struct prongi_future_ops {
 	int (*outcome)(const struct prong_future *f);   /* PRONG_RUNNING until it is done */
 	int64_t (*ended)(const struct prong_future *f); /* when; it is done */
 	void (*cancel)(struct prong_future *f);
 	void (*report)(const struct prong_future *f, prong_report *out);
 	void (*free)(struct prong_future *f); /* it is done */
+	/* For prong_wait(), from any thread: */
+	bool (*is)(const struct prong_future *f);    /* the address is a future's */
+	bool (*ready)(const struct prong_future *f); /* a wait would not block */
+	size_t (*arm)(struct prong_future *f, struct prongi_awaited *a); /* see flow/wait.h */
 };
 extern const struct prongi_future_ops *prongi_future_ops;
 

@@ -194,6 +194,53 @@ static int dies_in_a_moment(void *arg)
 	return 0;
 }
 
+static int wait_for_event(void *e)
+{
+	return prong_event_wait(e, PRONG_FOREVER);
+}
+
+static void futures(void **state)
+{
+	static const char *const kinds[] = { "threads:1", "processes:1" };
+	prong_event *gate = shared(sizeof *gate), *other = shared(sizeof *other);
+	int ends[2];
+
+	(void)state;
+	CHECK_OK(pipe(ends));
+	for (size_t i = 0; i < 2; i++) {
+		struct pollfd fd = { .fd = ends[0], .events = POLLIN };
+		prong_future *first, *second;
+		prong_pool *pool;
+
+		CHECK_OK(prong_pool_open(&pool, kinds[i], NULL));
+		CHECK_OK(prong_pool_submit(pool, &first, wait_for_event, gate, 0, NULL));
+		CHECK_OK(prong_pool_submit(pool, &second, wait_for_event, other, 0, NULL));
+		{
+			prong_source s[] = { { .future = first }, { .future = second } };
+			prong_source mixed[] = { { .future = second }, { .fd = &fd } };
+			prong_source gone = { .future = first };
+
+			CHECK_EQ(ready(s, 2, prong_in_ms(5)), 0);
+			CHECK_OK(prong_event_set(gate));
+			CHECK_EQ(ready(s, 2, soon()), 1);
+			CHECK_OK(prong_event_set(other));
+			CHECK_EQ(ready(mixed, 2, soon()), 1);
+			CHECK_EQ(ready(s, 2, PRONG_NOW), 3);
+			CHECK_OK(prong_future_get(second, NULL, 0, PRONG_NOW));
+			prong_future_free(first);
+			CHECK_EQ(prong_wait(&gone, 1, PRONG_NOW), -EINVAL);
+		}
+		prong_future_free(second);
+		CHECK_OK(prong_pool_free(pool));
+		CHECK_OK(prong_event_clear(gate));
+		CHECK_OK(prong_event_clear(other));
+	}
+	close(ends[0]);
+	close(ends[1]);
+	prong_free(gate);
+	prong_free(other);
+}
+
 static void the_end_of_a_connection(void **state)
 {
 	struct pipes p;
@@ -347,7 +394,8 @@ static void bad_arguments(void **state)
 			       { .queue = (prong_queue *)(void *)&p },
 			       { .room = (prong_queue *)(void *)p.in[0] },
 			       { .event = (prong_event *)(void *)((char *)&p + 1) },
-			       { .conn = p.in[0], .reserved2_ = { 0, 0, 0, 1 } } };
+			       { .conn = p.in[0], .reserved2_ = { 0, 0, 0, 1 } },
+			       { .future = (struct prong_future *)(void *)&p } };
 	put(p.out[0], "x");
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		prong_source s[] = { { .conn = p.in[0] }, bad[i] };
@@ -372,6 +420,7 @@ int main(int argc, char **argv)
 		CASE(sleepers_are_woken),
 		CASE(processes_and_threads),
 		CASE(events),
+		CASE(futures),
 		CASE(the_end_of_a_connection),
 		CASE(descriptors_alone),
 		CASE(descriptors_among_others),
