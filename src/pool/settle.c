@@ -177,7 +177,7 @@ bool prongi_settle_worker(struct prong_pool *pool, struct prongi_worker *w,
 	prong_report report;
 
 	v = f ? prongi_task_look(f) : 0;
-	if (prongi_task_phase(v) == PRONGI_TASK_QUEUED)
+	if (prongi_task_phase(v) == PRONGI_TASK_QUEUED && !PRONGI_MUTANT(156))
 		put_first(pool, f); /* w may have taken it out of the line, and no more */
 	set(&w->current, 0);
 	if (prongi_task_phase(v) != PRONGI_TASK_RUNNING ||

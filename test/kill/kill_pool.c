@@ -10,6 +10,7 @@
 
 #define SMALL 8
 #define LARGE 100 /* bytes that have a block of their own */
+#define ITEMS 4   /* of a map, in two parts */
 
 /* Of kill_control->note[]. */
 enum {
@@ -146,9 +147,40 @@ static void one_waits(prong_fn *fn, size_t size, int retries)
 	world_become(-1);
 }
 
+/* All records and the first ring of the line are in use. */
+static void table_is_full(void)
+{
+	nothing_waits();
+	world_become(1);
+	for (int i = 0; i < PRONGI_FIRST_CHUNK; i++)
+		if (prong_pool_submit(pool, NULL, task, "aaaaaaa", SMALL - 1, NULL))
+			die("no task: %s", prong_error_detail());
+	world_become(-1);
+}
+
+/* There are items, and one share for all of them. */
+static void map_waits(void)
+{
+	make_pool();
+	atomic_store(&pool->wanted, 1);
+	world->root[1] = prong_calloc(ITEMS, sizeof(int));
+	if (!world->root[1])
+		die("no items: %s", prong_error_detail());
+	world_become(-1);
+}
+
 static void small_waits(void)
 {
 	one_waits(task, SMALL, 0);
+}
+
+static void small_waits_for_long(void)
+{
+	const prong_task_opts opts = { .retries = 2, .backoff_ms = 1 };
+
+	make_pool();
+	world->root[0] = hand_in(task, 3, SMALL, &opts);
+	world_become(-1);
 }
 
 static void large_waits(void)
@@ -199,7 +231,9 @@ static unsigned supervisor(void)
 		; /* before the repair, too */
 	if (!wait_for_repair())
 		return kill_because(KILL_STUCK, "nobody repairs");
-	prongi_settle_worker(pool, w, &end);
+	if (prongi_settle_worker(pool, w, &end))
+		while (prongi_put_delayed(pool))
+			prongi_os_sleep(prong_in_ms(1));
 	prongi_sweep(pool);
 	while (prongi_worker_step(pool, prongi_worker_at(pool, 1)))
 		;
@@ -221,6 +255,36 @@ static unsigned waiter(void)
 		 : r == PRONG_CANCELLED ? CANCELS
 					: BAD);
 	return 0;
+}
+
+static int add_one(void *item)
+{
+	++*(int *)item;
+	return 0;
+}
+
+static unsigned map_with(int retries)
+{
+	const prong_map_opts opts = { .chunk = ITEMS / 2, .task = { .retries = retries } };
+	prong_time deadline = world_deadline();
+	int r;
+
+	world_become(2);
+	r = prong_pool_map(pool, add_one, world->root[1], ITEMS, sizeof(int), &opts, deadline);
+	if (r == PRONG_TIMEDOUT || prong_ns_between(prong_clock(), deadline) <= 0)
+		return kill_because(KILL_STUCK, "who waits for a map is stuck");
+	add_note(r == 0 ? GOOD : r == PRONG_CRASHED ? CRASHES : BAD);
+	return 0;
+}
+
+static unsigned maps_with_retries(void)
+{
+	return map_with(2);
+}
+
+static unsigned maps_once(void)
+{
+	return map_with(-1);
 }
 
 static void other_waits(struct kill_trial *t)
@@ -410,6 +474,40 @@ static unsigned check_closed(void)
 	return check_rest(0);
 }
 
+static unsigned check_grown(void)
+{
+	bool died = prongi_phase_of(&prongi_heap->process[1]) != PRONGI_RUNNING;
+
+	return kill_check_count(note(RUNS) - PRONGI_FIRST_CHUNK) | check_rest(died ? 0 : 1);
+}
+
+/* Each item is as it was or as it should be; as it was only the one that the victim had, and only
+   when the caller was told. */
+static unsigned check_map(void)
+{
+	const int *item = world->root[1];
+	uint64_t undone = 0;
+	unsigned bad = 0;
+
+	for (int i = 0; i < ITEMS; i++) {
+		if (item[i] != 0 && item[i] != 1)
+			bad |= kill_because(KILL_TWICE, "item %d is %d", i, item[i]);
+		undone += item[i] == 0;
+	}
+	if (note(GOOD) + note(CRASHES) != 1)
+		bad |= kill_because(KILL_STUCK, "the caller was told nothing");
+	if (undone != note(CRASHES))
+		bad |= kill_because(KILL_LOST, "%d items are as they were", (int)undone);
+	world_become(1);
+	prong_free_at(&world->root[1]);
+	return bad | check_rest(0);
+}
+
+static unsigned check_map_retried(void)
+{
+	return (note(GOOD) ? 0 : KILL_LOST) | check_map();
+}
+
 static const struct kill_scenario scenarios[] = { { .name = "submit",
 						    .setup = nothing_waits,
 						    .victim = submit_small,
@@ -443,6 +541,29 @@ static const struct kill_scenario scenarios[] = { { .name = "submit",
 						    .before = other_waits,
 						    .other = { supervisor, waiter },
 						    .check = check_retried },
+						  { .name = "run-later",
+						    .setup = small_waits_for_long,
+						    .victim = take_and_end,
+						    .before = other_waits,
+						    .other = { supervisor, waiter },
+						    .check = check_retried },
+						  { .name = "submit-grows",
+						    .setup = table_is_full,
+						    .victim = submit_small,
+						    .other = { supervisor },
+						    .check = check_grown },
+						  { .name = "map",
+						    .setup = map_waits,
+						    .victim = take_and_end,
+						    .before = other_waits,
+						    .other = { supervisor, maps_with_retries },
+						    .check = check_map_retried },
+						  { .name = "map-once",
+						    .setup = map_waits,
+						    .victim = take_and_end,
+						    .before = other_waits,
+						    .other = { supervisor, maps_once },
+						    .check = check_map },
 						  { .name = "cancel",
 						    .setup = small_waits,
 						    .victim = cancel,
@@ -472,5 +593,5 @@ const struct kill_room room_pool = {
 	.become = world_become,
 	.repair = repair,
 	.scenarios = scenarios,
-	.files = "record.c run.c submit.c future.c todo.c ",
+	.files = "record.c run.c submit.c future.c todo.c map.c ",
 };
