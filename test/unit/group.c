@@ -347,7 +347,7 @@ static int body_computes_beside_its_own(void *arg)
 
 	process_in(g, body_polls, arg, 0, NULL);
 	thread_in(g, body_polls, arg, 0, NULL);
-	while (prong_process_children(NULL, 0) || prong_thread_list(NULL, 0) > 1)
+	while (prong_process_children(NULL, 0) || prong_thread_list(NULL, 0))
 		sched_yield();
 	CHECK_OK(prong_group_join(g, PRONG_NOW));
 	return prong_group_close(g);
