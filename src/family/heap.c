@@ -323,6 +323,7 @@ static void *alloc_somewhere(prongi_word *where, size_t size, bool zero)
 			pop_to(me, class, b, where);
 			return prongi_body(b);
 		}
+		prongi_cache_make_room(block_size(size));
 		prongi_begin(&H->lock);
 		p = allocate(where, size, zero);
 		prongi_end(&H->lock);

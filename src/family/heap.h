@@ -87,6 +87,9 @@ void prongi_blocks_count(int64_t bytes, int64_t blocks);
    no memory, and the section must not be committed. */
 struct prongi_block *prongi_block_obtain(uint64_t whole);
 
+/* True when there is a hole for a block of whole bytes. */
+bool prongi_blocks_hole(uint64_t whole);
+
 /* Where n blocks of whole bytes, at least one, can lie one after the other, and nothing is left
    between them and the next; they are not there yet.  Store how many.  NULL: as above. */
 struct prongi_block *prongi_block_row(uint64_t whole, uint32_t *n);
@@ -160,6 +163,10 @@ void prongi_cache_room(struct prongi_slot *me, unsigned class);
 /* Give back all that is cached by the calling thread, by nobody, and in between.  Return whether
    there was any. */
 bool prongi_cache_reclaim(void);
+
+/* A block of whole bytes is wanted: if the heap would have to grow for it, though more than half of
+   it is free, give back what is cached. */
+void prongi_cache_make_room(uint64_t whole);
 
 /* A private section: as one of the lock kernel, but what it changes is nobody else's, so it needs
    no lock: words of the own slot and of blocks that its caches hold or get; and the caller's

@@ -445,6 +445,11 @@ block *prongi_block_obtain(uint64_t whole)
 	return b;
 }
 
+bool prongi_blocks_hole(uint64_t whole)
+{
+	return list_find(whole) != NULL;
+}
+
 /* A hole from which blocks of whole bytes can be cut so that what is left is a block or nothing; in
    n how many of them, not more than it was. */
 static block *find_row(uint64_t whole, uint32_t *n)

@@ -91,7 +91,10 @@ static void give_first(prongi_word *word)
 {
 	block *b = prongi_chain_first(prongi_get(word));
 
-	prongi_set(word, prongi_get(&b->next));
+	if (PRONGI_MUTANT(58))
+		prongi_store(word, prongi_load(&b->next));
+	else
+		prongi_set(word, prongi_get(&b->next));
 	prongi_blocks_count(-(int64_t)prongi_block_size(b), -1);
 	prongi_block_give(b);
 	prongi_blocks_commit();
@@ -124,11 +127,35 @@ static void swap(struct prongi_slot *me, struct prongi_cache *cache)
 	prongi_alone_end(me);
 }
 
+static bool give_slot(struct prongi_slot *slot)
+{
+	bool found = false;
+
+	for (unsigned c = 0; c < PRONGI_CLASSES; c++) {
+		found |= give_chain(&slot->cache[c].chain);
+		found |= give_chain(&slot->cache[c].spare);
+	}
+	return found;
+}
+
+/* Somebody found the heap full, or full of holes: give all back, once each time.  Only where
+   nothing has been made ready in a chain: so not when room is made in one. */
+static void tidy(struct prongi_slot *me)
+{
+	uint64_t asked = prongi_load(&H->tidy);
+
+	if (asked == prongi_load(&me->tidied))
+		return;
+	prongi_store(&me->tidied, asked);
+	give_slot(me);
+}
+
 bool prongi_cache_fill(struct prongi_slot *me, unsigned class)
 {
 	struct prongi_cache *cache = &me->cache[class];
 	uint64_t chain;
 
+	tidy(me);
 	if (prongi_load(&cache->chain))
 		return true;
 	if (prongi_load(&cache->spare)) {
@@ -174,21 +201,10 @@ void prongi_cache_room(struct prongi_slot *me, unsigned class)
 	swap(me, cache);
 }
 
-/* --- a full heap --------------------------------------------------------------------------- */
+/* --- a full heap, or one of holes ------------------------------------------------------------ */
 
-static bool give_slot(struct prongi_slot *slot)
-{
-	bool found = false;
-
-	for (unsigned c = 0; c < PRONGI_CLASSES; c++) {
-		found |= give_chain(&slot->cache[c].chain);
-		found |= give_chain(&slot->cache[c].spare);
-	}
-	return found;
-}
-
-/* The same for one that nobody owns: it is claimed for the time.  Who dies then leaves one that the
-   repair of its process frees, once it has repaired the flusher's own. */
+/* Give what is in a slot that nobody owns: it is claimed for the time.  Who dies then leaves one
+   that the repair of its process frees, once it has repaired the flusher's own. */
 static bool give_free_slot(struct prongi_slot *slot)
 {
 	uint64_t claim = PRONGI_CLAIMED | (uint64_t)prongi_process_index(prongi_me) << 2, id = 0;
@@ -233,11 +249,35 @@ bool prongi_cache_reclaim(void)
 	uint32_t n = prongi_slots_used();
 	bool found = give_slot(prongi_self.slot);
 
+	atomic_fetch_add_explicit(&H->tidy, 1, memory_order_relaxed); /* others will */
 	for (unsigned c = 0; c < PRONGI_CLASSES; c++)
 		found |= give_depot(c);
 	for (uint32_t i = 0; i < n; i++)
 		found |= give_free_slot(&prongi_heap->slot[i]);
 	return found;
+}
+
+/* The heap would grow, and less than half of it is used.  Without the lock, so it may be wrong. */
+static bool holed(uint64_t whole)
+{
+	uint64_t end = prongi_load(&H->end), used = prongi_load(&H->used);
+
+	return end + whole > prongi_load(&H->committed) &&
+	       end - prongi_address(prongi_heap->first) > 2 * used;
+}
+
+/* Cached blocks, of which nobody has need now, may be what parts the holes. */
+void prongi_cache_make_room(uint64_t whole)
+{
+	bool hole;
+
+	if (!whole || !holed(whole))
+		return;
+	prongi_begin(&H->lock);
+	hole = prongi_blocks_hole(whole);
+	prongi_end(&H->lock);
+	if (!hole)
+		prongi_cache_reclaim();
 }
 
 /* --- repair, and figures --------------------------------------------------------------------- */

@@ -143,6 +143,9 @@ struct prongi_slot {
 	prongi_word gone_from, gone_to; /* set by the log of a section of the heap's lock: these
 					   pages are to go before it is free.  gone_to 0: none */
 	struct prongi_cache cache[PRONGI_CLASSES];
+	prongi_word tidied;    /* what heap.tidy was when its caches were last given back for that.
+				  Owner only; a stale one of a former owner costs no more than to
+				  give back once more */
 	/* Queues that the thread has or had a part in: the owner adds, in the order id, queue; the
 	   repairer looks, and clears them with the rest.  more: the block with further ones, which
 	   stays with the slot: { n, n pairs }. */
@@ -336,7 +339,7 @@ struct prongi_checked {
 #define PRONGI_MAGIC 0x676e6f7270u /* "prong" */
 
 /* The two-level segregated fit of heap_blocks.c and the chains between slots; all under its lock.
-   Read without it: committed, and what is for people. */
+   Read without it: committed, tidy, and what is for people. */
 #define PRONGI_FL   40
 #define PRONGI_SL   16
 #define PRONGI_KEEP ((uint64_t)4 << 20)
@@ -347,6 +350,8 @@ struct prongi_blocks {
 	prongi_word keep;      /* free bytes that may have memory, at least */
 	prongi_word given_at;  /* when memory was last given back */
 	prongi_word given_back; /* bytes in all */
+	prongi_word tidy;      /* how often threads were asked to give back what they cache: raised
+				  without the lock by who finds the heap full, or full of holes */
 	_Alignas(64) prongi_word lock;
 	prongi_word end;       /* first address that is in no block */
 	prongi_word last;      /* the block before end; 0: none */

@@ -6,7 +6,8 @@
 #include <string.h>
 
 #define PATTERN 0xa5
-#define LARGE	((size_t)300 << 10)
+#define LARGE   ((size_t)300 << 10)
+#define MORE    ((size_t)340 << 10)
 
 /* Classes whose chains are short, so that little happens often: by the bodies' size. */
 #define TWO   1400 /* blocks in a full chain */
@@ -168,6 +169,34 @@ static void cached_everywhere(void)
 	world_become(-1);
 }
 
+/* A hole of 300 KiB among what is cached, and less than half of all in use: what needs more than
+   the hole finds no place before the end of what is committed. */
+static void holes(void)
+{
+	struct prongi_blocks *h = &prongi_heap->heap;
+	uintptr_t head;
+
+	cached_everywhere();
+	have(0, LARGE);
+	have(1, 5000);
+	head = (uintptr_t)world->root[1] - 16;
+	world_become(0);
+	if (prong_free_at(&world->root[0]) || h->committed - h->end > MORE)
+		die("the heap is not as it should be");
+	world_become(-1);
+	/* From there on to behind what is to come. */
+	image_add((void *)(head & ~(uintptr_t)4095), 4 * (size_t)4096 + MORE);
+}
+
+/* Somebody has found such a heap: the victim gives back what it has, when it needs more. */
+static void asked_to_tidy(void)
+{
+	pass(0, 40, 1);
+	only_spare();
+	pass(0, THREE, 5);
+	atomic_fetch_add(&prongi_heap->heap.tidy, 1);
+}
+
 /* --- the operations ----------------------------------------------------------------------- */
 
 static void victim_alloc_to(void)
@@ -181,6 +210,13 @@ static void victim_alloc_small_to(void)
 {
 	kill_count_begun();
 	must(prong_alloc_to(&world->root[0], 40) == 0);
+	kill_count_done();
+}
+
+static void victim_alloc_large_to(void)
+{
+	kill_count_begun();
+	must(prong_alloc_to(&world->root[0], MORE) == 0);
 	kill_count_done();
 }
 
@@ -267,8 +303,9 @@ static void large(size_t first, size_t second)
 	if (second)
 		have(1, second);
 	/* Its head, and what is used behind it. */
-	image_add((void *)(uintptr_t)(((uint64_t)world->root[second ? 1 : 0] - 16) &
-				      ~(uint64_t)4095), 4096);
+	image_add(
+		(void *)(uintptr_t)(((uint64_t)world->root[second ? 1 : 0] - 16) & ~(uint64_t)4095),
+		4096);
 	image_add((void *)(uintptr_t)(h->end & ~(uint64_t)4095), (size_t)64 << 10);
 	atomic_store(&h->keep, 4096);
 }
@@ -290,6 +327,13 @@ static void pages_gone(void)
 	if (prong_free_at(&world->root[0]) || !prongi_heap->heap.gone)
 		die("no page goes");
 	world_become(-1);
+}
+
+/* However long the row takes: they went just now. */
+static void pages_went(struct kill_trial *t)
+{
+	(void)t;
+	prongi_heap->heap.given_at = (uint64_t)prongi_os_now();
 }
 
 static void victim_takes_gone(void)
@@ -325,6 +369,11 @@ static unsigned check_alloc_small(void)
 	return check_zero(40);
 }
 
+static unsigned check_alloc_large(void)
+{
+	return check_zero(MORE);
+}
+
 static unsigned check_takes_gone(void)
 {
 	return check_zero(20000);
@@ -345,15 +394,16 @@ static unsigned check_depot_full(void)
 
 static unsigned check_heir(void)
 {
-	return common(0) | (world->root[0] && filled(world->root[0], PATTERN, 0, 40) ? 0
-										     : KILL_TORN);
+	return common(0) |
+	       (world->root[0] && filled(world->root[0], PATTERN, 0, 40) ? 0 : KILL_TORN);
 }
 
 static unsigned check_within(void)
 {
 	return common(0) |
 	       (filled(world->root[0], PATTERN, 0, 40) && filled(world->root[0], 0, 40, 46)
-			? 0 : KILL_TORN);
+			? 0
+			: KILL_TORN);
 }
 
 static unsigned check_other_class(void)
@@ -387,7 +437,9 @@ static void repair(void)
 }
 
 #define ROW(n, s, v, c) \
-	{ .name = n, .setup = s, .victim = v, .other = { other }, .late = late, .check = c }
+	{ \
+		.name = n, .setup = s, .victim = v, .other = { other }, .late = late, .check = c \
+	}
 
 static const struct kill_scenario scenarios[] = {
 	ROW("alloc_to", one_chain, victim_alloc_small_to, check_alloc_small),
@@ -399,20 +451,36 @@ static const struct kill_scenario scenarios[] = {
 	ROW("free_at-to-the-depot", both_full, victim_free_at, check_free),
 	ROW("free_at-depot-is-full", depot_full, victim_free_at, check_depot_full),
 	ROW("free_at-of-another's", others_blocks, victim_frees_others, check_common),
-	{ .name = "under-a-mutex", .setup = with_block, .victim = victim_under_mutex,
-	  .died = heir_comes, .other = { heir }, .late = late, .check = check_heir },
+	{ .name = "under-a-mutex",
+	  .setup = with_block,
+	  .victim = victim_under_mutex,
+	  .died = heir_comes,
+	  .other = { heir },
+	  .late = late,
+	  .check = check_heir },
 	ROW("realloc_at-in-its-class", with_block, victim_within_class, check_within),
 	ROW("realloc_at-to-another-class", with_block, victim_other_class, check_other_class),
 	ROW("alloc-calloc-realloc-free", one_chain, victim_plain, check_plain),
 	ROW("reclaim", cached_everywhere, victim_reclaims, check_common),
+	ROW("alloc_to-heap-of-holes", holes, victim_alloc_large_to, check_alloc_large),
+	ROW("alloc_to-asked-to-tidy", asked_to_tidy, victim_alloc_to, check_alloc),
 	ROW("pages-behind-the-end-go", large_at_end, victim_free_at, check_free),
 	ROW("pages-inside-go", large_inside, victim_free_at, check_free),
-	ROW("pages-come-back", pages_gone, victim_takes_gone, check_takes_gone),
+	{ .name = "pages-come-back",
+	  .setup = pages_gone,
+	  .before = pages_went,
+	  .victim = victim_takes_gone,
+	  .other = { other },
+	  .late = late,
+	  .check = check_takes_gone },
 	{ .name = NULL }
 };
 
 const struct kill_room room_cache = {
-	.name = "cache", .open = heap_open, .become = world_become, .repair = repair,
+	.name = "cache",
+	.open = heap_open,
+	.become = world_become,
+	.repair = repair,
 	.scenarios = scenarios,
 	.files = "heap_cache.c prongi_cache prongi_heap_finish prongi_blocks_commit",
 };

@@ -73,6 +73,8 @@ const struct mutant mutants[] = {
 	  { "process/server-at-an-end" } },
 	{ 88, "a starter is not told that its ready child was killed",
 	  { "process/child-while" } },
+	{ 58, "a block leaves its chain before the section frees it",
+	  { "cache/alloc_to-heap-of-holes", "cache/alloc_to-asked-to-tidy" } },
 	{ 60, "a private section does not say that it is committed",
 	  { "cache/alloc_to", "cache/free_at" } },
 	{ 61, "pages do not go when the section has said so",

@@ -1,5 +1,6 @@
 /* The heap in use by eight members, some of them being killed: nothing is lost, and memory is
-   bounded.  PRONG_TEST_SCALE=1000 asks for ten million operations.
+   bounded.  A short run here; unit-heap-churn --helper churn 10000000 is a long one, of so many
+   operations however long they take.
 
    And a full heap: what ended members had cached is found. */
 #define _GNU_SOURCE
@@ -65,54 +66,89 @@ static uint64_t steps_of(struct table **t)
 	return n;
 }
 
-/* The steps are random for all but time, and their number is what counts: on a slow machine the
-   short run ends early. */
-static void memory_is_bounded_while_members_are_killed(void **state)
-{
-	uint64_t steps = 100000 * (uint64_t)scaled(100), most_used = 0, most = 0;
-	prong_family_stats a, b, st;
-	struct table *t[MEMBERS];
-	prong_process *p[MEMBERS];
-	prong_time begin = prong_clock();
-	int kills = 0;
+/* What was in use, and taken from the system for it, at the most. */
+struct most {
+	uint64_t used, cached, committed, operations;
+	int kills;
+};
 
-	(void)state;
-	if (!getenv("PRONG_TEST_SCALE"))
-		steps /= 10;
-	for (int i = 0; i < MEMBERS; i++) {
-		t[i] = shared(sizeof *t[i]);
-		t[i]->random = (uint32_t)i;
-	}
-	prong_family_stat(&a);
+static void note(struct most *most, const prong_family_stats *before)
+{
+	prong_family_stats st;
+
+	prong_family_stat(&st);
+	st.heap_used -= before->heap_used;
+	st.heap_committed -= before->heap_committed;
+	most->used = st.heap_used > most->used ? st.heap_used : most->used;
+	most->cached = st.heap_cached > most->cached ? st.heap_cached : most->cached;
+	most->committed = st.heap_committed > most->committed ? st.heap_committed : most->committed;
+}
+
+/* Let all members do so many steps, in so many ns at the most, and kill one now and then. */
+static void kill_some(struct table **t, uint64_t steps, int64_t ns,
+		      const prong_family_stats *before, struct most *most)
+{
+	prong_time begin = prong_clock();
+	prong_process *p[MEMBERS];
+
 	for (int i = 0; i < MEMBERS; i++)
 		p[i] = start(body_churns, t[i], 0);
-	while (steps_of(t) < steps && (getenv("PRONG_TEST_SCALE") ||
-	       prong_ns_between(begin, prong_clock()) < 3000000000)) {
+	while (steps_of(t) < steps && prong_ns_between(begin, prong_clock()) < ns) {
 		int victim = rand() % MEMBERS;
 
 		sleep_ms(5 + rand() % 10);
 		kill_and_end(p[victim]);
 		p[victim] = start(body_churns, t[victim], 0);
-		kills++;
-		prong_family_stat(&st);
-		most = st.heap_committed > most ? st.heap_committed : most;
-		most_used = st.heap_used > most_used ? st.heap_used : most_used;
+		most->kills++;
+		note(most, before);
 	}
 	for (int i = 0; i < MEMBERS; i++)
 		kill_and_end(p[i]);
-	print_message("%llu operations, %d kills: at most %llu KiB used, %llu KiB more committed\n",
-		      (unsigned long long)steps_of(t), kills,
-		      (unsigned long long)(most_used - a.heap_used) / 1024,
-		      (unsigned long long)(most - a.heap_committed) / 1024);
-	CHECK(most - a.heap_committed < 2 * (most_used - a.heap_used) + 16 * MIB);
+	most->operations = steps_of(t);
+}
+
+static void churn(uint64_t steps, int64_t ns)
+{
+	prong_family_stats before, after;
+	struct table *t[MEMBERS];
+	struct most most = { 0 };
+
+	for (int i = 0; i < MEMBERS; i++) {
+		t[i] = shared(sizeof *t[i]);
+		t[i]->random = (uint32_t)i;
+	}
+	prong_family_stat(&before);
+	kill_some(t, steps, ns, &before, &most);
+	print_message("%llu operations, %d kills: at most %llu KiB used, %llu KiB cached, "
+		      "%llu KiB committed\n",
+		      (unsigned long long)most.operations, most.kills,
+		      (unsigned long long)most.used / 1024, (unsigned long long)most.cached / 1024,
+		      (unsigned long long)most.committed / 1024);
+	fflush(stdout);
+	CHECK(most.committed < 2 * most.used + 16 * MIB);
 	for (int i = 0; i < MEMBERS; i++)
 		for (int k = 0; k < SLOTS; k++)
 			CHECK_OK(prong_free_at(&t[i]->p[k]));
-	prong_family_stat(&b);
-	CHECK_EQ(b.blocks, a.blocks);
-	CHECK_EQ(b.heap_used, a.heap_used);
+	prong_family_stat(&after);
+	CHECK_EQ(after.blocks, before.blocks);
+	CHECK_EQ(after.heap_used, before.heap_used);
 	for (int i = 0; i < MEMBERS; i++)
 		prong_free(t[i]);
+}
+
+/* The steps are random for all but time, and their number is what counts: on a slow machine this
+   ends early. */
+static void memory_is_bounded_while_members_are_killed(void **state)
+{
+	(void)state;
+	churn(10000 * (uint64_t)scaled(100), 3000000000);
+}
+
+static int helper_churn(const char *arg)
+{
+	CHECK_OK(prong_open(NULL));
+	churn(strtoull(arg, NULL, 10), INT64_MAX);
+	return 0;
 }
 
 /* --- a full heap ----------------------------------------------------------------------------- */
@@ -194,6 +230,7 @@ static void a_full_heap_takes_what_is_cached(void **state)
 
 static const struct helper helpers[] = {
 	{ "cached", helper_cached },
+	{ "churn", helper_churn },
 	{ NULL, NULL },
 };
 
