@@ -441,13 +441,16 @@ static ALWAYS_INLINE void take_done(struct prong_queue *q, struct prongi_seat *s
 static int take_nothing(struct prong_queue *q, struct prongi_caller me, const struct place *p,
 			uint64_t back)
 {
+	/* Before the look at back, so that what came back before it was closed is found.  acquire:
+	   pairs with the store in prong_queue_close(). */
+	bool closed = atomic_load_explicit(&q->closed, memory_order_acquire);
+
 	if (back_now(q) != back)
 		return AGAIN;
 	prongi_hand_store(me.seat, PRONGI_IDLE, prongi_spare(me.seat), PRONGI_NONE);
 	if (prongi_cell_state(p->cur) == PRONGI_SEALED)
 		return PRONG_CLOSED;
-	/* acquire: pairs with the store in prong_queue_close(). */
-	if (!atomic_load_explicit(&q->closed, memory_order_acquire))
+	if (!closed)
 		return PRONGI_NOTHING;
 	/* Who put before this is not stranded, and who is about to will be told. */
 	if (!exchange(p->cell, p->cur,

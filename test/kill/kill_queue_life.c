@@ -1,8 +1,9 @@
-/* The life of a queue: made, freed, joined; and its counted writers.
+/* The life of a queue: made, freed, joined, closed; and its counted writers.
 
    A queue that is being made or freed is found, at each instruction, from the caller's pointer or
    from its slot: so when the next owner of the slot has made and freed one of its own, as many
    blocks of the heap are in use as before. */
+#include "engine.h"
 #include "kill_queue.h"
 #include <errno.h>
 
@@ -386,6 +387,54 @@ static unsigned check_written(void)
 	return bad | kill_check_count(got) | queue_leaked_with_it();
 }
 
+/* --- closed --------------------------------------------------------------------------------- */
+
+/* The peer has the only message in hand; it gives it back, and then closes the queue. */
+static prong_message peers;
+
+static void leased_by_peer(void)
+{
+	one();
+	world_become(KILL_PEER + 1);
+	if (prong_queue_lease(queue, &peers, PRONG_NOW))
+		die("nothing to lease");
+	world_become(-1);
+}
+
+static unsigned abandons_and_closes(void)
+{
+	return prong_queue_abandon(queue, &peers) || prong_queue_close(queue) ? KILL_TORN : 0;
+}
+
+/* When the peer did not come. */
+static unsigned clears_up_for_peer(void)
+{
+	if (prongi_header_load(prongi_message_at(queue, peers.block_)) == peers.hold_) {
+		world_become(KILL_PEER + 1);
+		if (abandons_and_closes())
+			return KILL_TORN;
+	}
+	return queue_drain();
+}
+
+/* Who is told that it is closed finds nothing more. */
+static void get_while_it_is_closed(void)
+{
+	char c;
+	int r, told;
+
+	kill_count_begun();
+	r = told = prong_queue_get(queue, &c, 1, NULL, PRONG_NOW);
+	if (told == PRONG_CLOSED)
+		r = prong_queue_get(queue, &c, 1, NULL, PRONG_NOW);
+	if (told == PRONG_CLOSED && r == 0)
+		queue_note(kill_because(KILL_LOST, "closed, and a message is left"));
+	if (r)
+		return;
+	atomic_store(&kill_control->note[VICTIM_GOT], (uint64_t)1 << c);
+	kill_count_done();
+}
+
 static const struct kill_scenario scenarios[] = {
 	{ .name = "new", .setup = nothing, .victim = make_in_heap, .check = check_made },
 	{ .rare = true, .name = "new-growing", .setup = nothing, .victim = make_growing,
@@ -416,6 +465,9 @@ static const struct kill_scenario scenarios[] = {
 	{ .rare = true, .name = "get-wakes-a-joiner", .setup = one, .victim = get_it,
 	  .asleep = joiner_comes, .died = queue_died, .other = { joiner, clears_up },
 	  .late = late_turn, .check = queue_check_get },
+	{ .name = "get-while-another-closes", .setup = leased_by_peer,
+	  .victim = get_while_it_is_closed, .died = queue_died, .other = { clears_up_for_peer },
+	  .late = late_turn, .peer = abandons_and_closes, .check = queue_check_get },
 	{ .name = "writer-leaves", .setup = empty, .before = reader_waits,
 	  .victim = write_and_leave, .other = { reader, writes_if_nobody_did },
 	  .check = check_written },
