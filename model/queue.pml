@@ -14,8 +14,9 @@
    is killed SERVERS times at any step of a repair.  With STOP 1 they are stopped for good instead
    of killed, and their wakes are passed on.
 
-   Not here: growth, closing, large messages, the shared hints, which only save steps; and the list
-   of free blocks is one step, for it is changed by a section of the lock kernel.
+   Not here: growth and closing, see ring.pml; large messages; the shared hints, which only save
+   steps; and the list of free blocks is one step, for it is changed by a section of the lock
+   kernel.
 
    Shown: a message whose put has returned is taken once; none is taken twice, and none handed out
    twice without its mark; the ring hands them out in order; EMPTY and FULL are true at some moment
