@@ -39,6 +39,9 @@ static int answer(void *arg)
 	return 0;
 }
 
+/* Where it is slow, many workers are killed before they are ready. */
+static const prong_pool_opts patient = { .task = { .retries = 100 }, .max_restarts = 1000000 };
+
 struct killer {
 	prong_pool *pool;
 	atomic_int stop, killed;
@@ -75,7 +78,7 @@ static void a_map_is_right_whoever_is_killed(void **state)
 	int rounds = 0;
 
 	(void)state;
-	CHECK_OK(prong_pool_open(&k->pool, "processes:3", NULL));
+	CHECK_OK(prong_pool_open(&k->pool, "processes:3", &patient));
 	t = start_thread(kill_workers, k, 0);
 	do {
 		for (int i = 0; i < n; i++)
@@ -144,8 +147,7 @@ static void submitters_may_be_killed(void **state)
 	prong_thread *t;
 
 	(void)state;
-	CHECK_OK(prong_pool_open(&s->pool, "processes:2",
-				 &(prong_pool_opts){ .task = { .retries = 100 } }));
+	CHECK_OK(prong_pool_open(&s->pool, "processes:2", &patient));
 	k->pool = s->pool;
 	t = start_thread(kill_workers, k, 0);
 	for (int i = 0; i < scaled(30); i++) {

@@ -240,7 +240,7 @@ static int my_pid(void *arg)
 
 static int leak(void *arg)
 {
-	static char *kept;
+	static char *volatile kept; /* the compiler shall believe in it */
 
 	kept = malloc(96 << 20);
 	if (!kept)
