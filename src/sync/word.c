@@ -39,8 +39,9 @@ void prongi_wake_some(prongi_word *word, uint64_t v, uint32_t n)
 
 bool prongi_look_again(struct prongi_looks *looks)
 {
-	if (!prongi_spins || looks->n++ == LOOKS)
+	if (!prongi_spins || looks->n >= LOOKS)
 		return false;
+	looks->n++;
 	looks->pause = looks->pause == 0 ? 1 : looks->pause < PAUSES ? looks->pause * 2 : PAUSES;
 	for (int i = 0; i < looks->pause; i++)
 		prongi_os_pause();
