@@ -3,11 +3,13 @@
 #define _GNU_SOURCE
 #include "os/net_os.h"
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -79,6 +81,13 @@ void prongi_os_tcp_tune(int fd)
 				 sizeof options[i].value);
 }
 
+int prongi_os_unconfirmed(int fd)
+{
+	int n = 0;
+
+	return ioctl(fd, SIOCOUTQ, &n) ? -errno : n;
+}
+
 bool prongi_os_unix_peer(int fd, int *pid, unsigned *uid)
 {
 	struct ucred peer;
@@ -124,16 +133,32 @@ void prongi_os_set_forget(int set, int fd)
 	control(set, EPOLL_CTL_DEL, fd, 0, 0);
 }
 
-int prongi_os_set_ready(int set, uint64_t *tags, int max)
+static int ready_within(int set, uint64_t *tags, int max, int ms)
 {
 	struct epoll_event e[64];
-	int n = epoll_wait(set, e, max < 64 ? max : 64, 0);
+	int n = epoll_wait(set, e, max < 64 ? max : 64, ms);
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < n; i++)
 		tags[i] = e[i].data.u64;
 	return n;
+}
+
+int prongi_os_set_ready(int set, uint64_t *tags, int max)
+{
+	return ready_within(set, tags, max, 0);
+}
+
+int prongi_os_set_wait(int set, uint64_t *tags, int max, prong_time deadline)
+{
+	int64_t ms = -1;
+
+	if (deadline.ns_ != PRONG_FOREVER.ns_) {
+		ms = prong_ns_between(prong_clock(), deadline);
+		ms = ms <= 0 ? 0 : (ms - 1) / 1000000 + 1;
+	}
+	return ready_within(set, tags, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
 }
 
 /* --- alarms -------------------------------------------------------------------------------- */

@@ -26,6 +26,10 @@ int prongi_os_socket(int family);
    machine has vanished. */
 void prongi_os_tcp_tune(int fd);
 
+/* How many bytes were sent that the other end's system has not confirmed, or that a Unix socket's
+   other end has not read; -errno. */
+int prongi_os_unconfirmed(int fd);
+
 /* Who is at the other end of a Unix socket; false when it cannot be told. */
 bool prongi_os_unix_peer(int fd, int *pid, unsigned *uid);
 
@@ -43,6 +47,9 @@ void prongi_os_set_forget(int set, int fd);
 
 /* Store the tags of those that are ready now, up to max, and return how many. */
 int prongi_os_set_ready(int set, uint64_t *tags, int max);
+
+/* The same after waiting until one is, or the deadline, to the millisecond. */
+int prongi_os_set_wait(int set, uint64_t *tags, int max, prong_time deadline);
 
 /* A descriptor that polls readable from a moment on; PRONG_FOREVER: it does not. */
 int prongi_os_alarm_new(void);

@@ -285,20 +285,25 @@ static void keep_time(prong_listener *l)
 
 /* --- accepting ----------------------------------------------------------------------------- */
 
-/* One who has proved the key becomes a connection. */
-static int receive(prong_listener *l, prong_conn **out)
+/* One who has proved the key becomes a connection; or, when out is NULL, a stream. */
+static int receive(prong_listener *l, prong_conn **out, struct prongi_stream *stream)
 {
 	struct prongi_stranger *s;
 	size_t i = 0;
-	int r;
+	int r = 0;
 
 	while (!l->proved[i])
 		i++;
 	s = &l->stranger[i];
-	r = prongi_conn_make(out, &s->stream, &l->terms, s->proof.modern, &s->peer,
-			     "listener_accept");
+	if (out)
+		r = prongi_conn_make(out, &s->stream, &l->terms, s->proof.modern, &s->peer,
+				     "listener_accept");
+	else
+		*stream = s->stream;
 	if (r)
 		return r;
+	if (!out && s->peer.at.ss_family != AF_UNIX)
+		prongi_os_tcp_tune(stream->fd);
 	prongi_stream_init(&s->stream, -1, 0, 0); /* it is the connection's now */
 	l->proved[i] = false;
 	l->done--;
@@ -337,7 +342,8 @@ static int serve(prong_listener *l, prong_time deadline)
 	return n < 0 ? n : r;
 }
 
-static int accept_until(prong_listener *l, prong_conn **out, prong_time deadline)
+static int accept_until(prong_listener *l, prong_conn **out, struct prongi_stream *stream,
+			prong_time deadline)
 {
 	bool last = false;
 	int r = 0;
@@ -347,7 +353,7 @@ static int accept_until(prong_listener *l, prong_conn **out, prong_time deadline
 		r = serve(l, deadline);
 	}
 	if (l->done)
-		r = receive(l, out);
+		r = receive(l, out, stream);
 	else if (r)
 		prongi_fail(r, "listener_accept: %.120s: %s", l->address,
 			    r < 0 ? strerror(-r) : "the caller is cancelled");
@@ -369,7 +375,17 @@ int prong_listener_accept(prong_listener *l, prong_conn **out, prong_time deadli
 	if (r)
 		return prongi_fail(
 			r, "listener_accept: others accepted until the deadline, or a cancel");
-	r = accept_until(l, out, deadline);
+	r = accept_until(l, out, NULL, deadline);
+	prongi_turn_give(&l->turn);
+	return r;
+}
+
+int prongi_listener_accept(prong_listener *l, struct prongi_stream *out)
+{
+	int r;
+
+	prongi_turn_insist(&l->turn);
+	r = accept_until(l, NULL, out, PRONG_NOW);
 	prongi_turn_give(&l->turn);
 	return r;
 }

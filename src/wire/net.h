@@ -29,6 +29,10 @@ int prongi_terms_suit(const prong_auth *auth, const struct prongi_place *p, cons
 int prongi_conn_make(prong_conn **out, struct prongi_stream *s, const struct prongi_terms *terms,
 		     bool modern, const struct prongi_place *peer, const char *what);
 
+/* As prong_listener_accept() with PRONG_NOW, for who serves many: the bare stream, of which the
+   limits are still those of a proof. */
+int prongi_listener_accept(prong_listener *l, struct prongi_stream *out);
+
 /* True when the other end understands every protocol of pickle.  False for a pipe. */
 bool prongi_conn_is_modern(const prong_conn *c);
 

@@ -119,7 +119,8 @@ static int read_more(struct prongi_stream *s, prong_time deadline)
 		return 0;
 	if (errno == EAGAIN || errno == EWOULDBLOCK)
 		return await_more(s, deadline);
-	return in_over(s, gone(errno) ? PRONG_CLOSED : -errno);
+	s->reset = gone(errno);
+	return in_over(s, s->reset ? PRONG_CLOSED : -errno);
 }
 
 int prongi_stream_recv_head(struct prongi_stream *s, prong_time deadline)

@@ -12,6 +12,7 @@ struct prongi_stream {
 	/* The receiver's. */
 	struct prongi_inbox in;
 	int in_over;	/* 0, or the result of all receives from now on */
+	bool reset;	/* the other end did not close in order: it had not read all */
 	int64_t waited; /* ns, in all receives of the message that is begun */
 	uint32_t rate;	/* bytes per second that it must come with, after grace_ns of waiting */
 	int64_t grace_ns;
