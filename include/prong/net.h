@@ -14,6 +14,8 @@
 #include <prong/listener.h>
 #include <prong/carry.h>
 #include <prong/remote.h>
+#include <prong/call.h>
+#include <prong/manager.h>
 
 PRONG_BEGIN_DECLS
 

@@ -119,7 +119,7 @@ int prongi_answer_explain(const struct prongi_answer *a, const char *what)
 	return prongi_fail(PRONG_RAISED, "%.60s: %s", what, text);
 }
 
-/* --- requests -------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------- */
 
 /* Take args apart into a tuple and a dict, new references.  False: they are something else. */
 static bool take_apart(const prong_value *args, prong_value **tuple, prong_value **dict)

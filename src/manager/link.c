@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* --- lists ----------------------------------------------------------------------------------- */
+/* --- lists ------------------------------------------------------------------------------ */
 
 static _Thread_local struct prongi_link *mine;
 
@@ -153,7 +153,7 @@ const prong_value *prongi_link_raised(const prong_remote *there)
 	return l ? l->raised : NULL;
 }
 
-/* --- asking ---------------------------------------------------------------------------------- */
+/* --- asking ----------------------------------------------------------------------------- */
 
 /* The connection stays as it is, but is nobody's: it is returned. */
 static prong_conn *detach(struct prongi_link *l)
@@ -267,7 +267,7 @@ int prongi_link_ask(struct prongi_link *l, prong_value *request, struct prongi_a
 	return r ? broken(l, r, what) : 0;
 }
 
-/* --- connecting ------------------------------------------------------------------------------ */
+/* --- connecting ------------------------------------------------------------------------- */
 
 static int begin(struct prongi_link *l, const char *what)
 {

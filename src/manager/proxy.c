@@ -12,7 +12,7 @@
 #define MAGIC     UINT64_C(0x79786f7270727270)
 #define WHAT_MOST 100 /* bytes of "dict.get", for people */
 
-/* --- objects --------------------------------------------------------------------------------- */
+/* --- objects ---------------------------------------------------------------------------- */
 
 void prongi_referent_fini(struct prongi_referent *o)
 {
@@ -94,7 +94,7 @@ bool prongi_referent_has(const struct prongi_referent *o, const char *method)
 	return !o->methods;
 }
 
-/* --- proxies --------------------------------------------------------------------------------- */
+/* --- proxies ---------------------------------------------------------------------------- */
 
 int prongi_proxy_check(const prong_proxy *p, const char *what)
 {
@@ -157,7 +157,7 @@ void prong_proxy_free(prong_proxy *p)
 	free(p);
 }
 
-/* --- calls ----------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------ */
 
 /* When a connection was lost since the last call, say so once: the object may be another one's. */
 static int check_era(prong_proxy *p, const char *what)

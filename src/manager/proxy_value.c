@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- reading --------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------- */
 
 static const char *text_at(const prong_value *v, size_t i)
 {
@@ -107,7 +107,7 @@ int prong_proxy_of(prong_remote *there, const prong_value *v, prong_proxy **out,
 	return r;
 }
 
-/* --- making ---------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------- */
 
 /* The class of Python's proxies for a type of SyncManager; others have AutoProxy, which wants to be
    told the methods. */

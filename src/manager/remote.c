@@ -17,7 +17,7 @@
 #define PAUSE_MOST ((int64_t)1000 * 1000000)
 #define FORGET_MS  1000
 
-/* --- life ------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------- */
 
 int prongi_remote_check(const prong_remote *there, const char *what)
 {
@@ -144,7 +144,7 @@ void prong_remote_close(prong_remote *there)
 	prongi_remote_let_go(there);
 }
 
-/* --- reaching it ----------------------------------------------------------------------------- */
+/* --- reaching it ------------------------------------------------------------------------ */
 
 void prongi_remote_lost(prong_remote *there)
 {
@@ -203,7 +203,7 @@ int prongi_remote_dial(prong_remote *there, prong_conn **out, const char *what, 
 	return r;
 }
 
-/* --- control --------------------------------------------------------------------------------- */
+/* --- control ---------------------------------------------------------------------------- */
 
 int prongi_remote_control(prong_remote *there, const char *function, prong_value *args,
 			  struct prongi_answer *out, const char *what, prong_time deadline)
@@ -311,7 +311,7 @@ const prong_value *prong_remote_raised(prong_remote *there)
 	return prongi_remote_check(there, "remote_raised") ? NULL : prongi_link_raised(there);
 }
 
-/* --- what it counts for us ------------------------------------------------------------------- */
+/* --- what it counts for us -------------------------------------------------------------- */
 
 int prongi_remote_count(prong_remote *there, const char *ident)
 {

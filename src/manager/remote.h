@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-/* --- answers (answer.c) ---------------------------------------------------------------------- */
+/* --- answers (answer.c) ----------------------------------------------------------------- */
 
 enum prongi_answer_kind {
 	PRONGI_IS_RETURN,
@@ -48,7 +48,7 @@ int prongi_answer_explain(const struct prongi_answer *a, const char *what);
 prong_value *prongi_remote_request(prong_value *first, const char *name, prong_value *args,
 				   const char *what, int *r);
 
-/* --- links (link.c) -------------------------------------------------------------------------- */
+/* --- links (link.c) --------------------------------------------------------------------- */
 
 /* A connection to a manager, of one thread. */
 struct prongi_link {
@@ -91,7 +91,7 @@ int prongi_link_ask(struct prongi_link *l, prong_value *request, struct prongi_a
 int prongi_conn_answer(prong_remote *there, prong_conn *c, struct prongi_answer *out,
 		       const char *what, prong_time deadline);
 
-/* --- remotes (remote.c) ---------------------------------------------------------------------- */
+/* --- remotes (remote.c) ----------------------------------------------------------------- */
 
 /* An object that the manager has counted for us, though nobody has a proxy of it yet. */
 struct prongi_counted {
@@ -150,7 +150,7 @@ bool prongi_remote_counted(prong_remote *there, const char *ident);
 /* Have the manager forget a reference, unless it may be another manager's object. */
 void prongi_remote_forget(prong_remote *there, const char *ident, uint64_t era);
 
-/* --- objects (proxy.c, proxy_value.c) -------------------------------------------------------- */
+/* --- objects (proxy.c, proxy_value.c) --------------------------------------------------- */
 
 /* An object of a manager, as this process knows it. */
 struct prongi_referent {

@@ -40,7 +40,7 @@ struct far_queue {
 	struct late *late;
 };
 
-/* --- what comes late ------------------------------------------------------------------------ */
+/* --- what comes late -------------------------------------------------------------------- */
 
 /* To be the next that is got; takes v over. */
 static int keep(struct far_queue *q, prong_value *v)
@@ -135,7 +135,7 @@ static bool take_kept(struct far_queue *q, prong_value **out)
 	return k != NULL;
 }
 
-/* --- asking the manager ---------------------------------------------------------------------- */
+/* --- asking the manager ----------------------------------------------------------------- */
 
 static prong_time answer_by(prong_time deadline)
 {
@@ -250,7 +250,7 @@ static int no_word(int r, const struct far_queue *q)
 	return r == PRONG_TIMEDOUT ? prongi_fail(-ETIMEDOUT, "%.60s: no answer", q->name) : r;
 }
 
-/* --- values ---------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------- */
 
 /* Time that is left, as Python wants it, or a slice of it; 0: none. */
 static double seconds(prong_time deadline, int64_t most)
@@ -298,7 +298,7 @@ static int far_put_value(void *self, prong_value *v, prong_time deadline)
 	return r ? no_word(r, q) : judge(q, &a, NULL);
 }
 
-/* --- bytes ----------------------------------------------------------------------------------- */
+/* --- bytes ------------------------------------------------------------------------------ */
 
 static int far_put(void *self, const void *data, size_t size, prong_time deadline)
 {
@@ -352,7 +352,7 @@ static int far_get(void *self, void *data, size_t size, size_t *got, prong_time 
 	return r;
 }
 
-/* --- the rest -------------------------------------------------------------------------------- */
+/* --- the rest --------------------------------------------------------------------------- */
 
 static int far_join(void *self, prong_time deadline)
 {
@@ -433,7 +433,7 @@ static const struct prongi_queue_ops ops = {
 	.free = far_free,
 };
 
-/* --- making one ------------------------------------------------------------------------------ */
+/* --- making one ------------------------------------------------------------------------- */
 
 static int make(prong_remote *there, const char *name, struct far_queue **out)
 {
