@@ -68,7 +68,8 @@ PRONG_MUST int prong_remote_make(prong_remote *there, const char *name, prong_va
 				 prong_proxy **out, prong_time deadline);
 
 /* The same for a queue: store a handle that the functions of queue.h and carry.h take, in this
-   process.  So code that works on a queue need not know where it is; what differs:
+   process; a thread gets it in its argument, &q, sizeof q.  So code that works on a queue need not
+   know where it is.  What differs:
    - a message is a Python object.  put sends bytes, get gives the bytes of bytes and text, and the
      pickle of any other; prong_queue_put_value() and _get_value() are the natural way;
    - a deadline is the manager's: it says "full" or "empty", PRONG_TIMEDOUT here.  Its word is
