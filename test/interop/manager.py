@@ -718,6 +718,44 @@ def owners_gone():
     server.end()
 
 
+def killed_workers():
+    """Workers that are killed in the middle of their work lose no task but the one in hand."""
+    server = Server()
+    m = connect(server)
+    tasks, results = m.get_tasks(), m.get_results()
+    n, kills, got = 200, 0, []
+    for i in range(n):
+        tasks.put(i)
+
+    def work():
+        w = connect(server)
+        t, r = w.get_tasks(), w.get_results()
+        while True:
+            r.put(t.get(timeout=100))
+
+    workers = [forked(work) for _ in range(3)]
+    try:
+        while True:
+            got.append(results.get(timeout=1))
+            if len(got) % 20 == 0:
+                pid = workers.pop(0)
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                kills += 1
+                workers.append(forked(work))
+    except Empty:
+        pass
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    same(server.ask("tasks"), "0", "no task is left")
+    same(len(set(got)), len(got), "none is done twice")
+    check(n - len(got) <= kills, "%d of %d are lost by %d kills" % (n - len(got), n, kills))
+    check(kills >= 5, "there was work to do")
+    check(server.until("stat waiting", "0"), "nobody waits")
+    server.end()
+
+
 def limits():
     """No more memory, and no more clients, than the server gives."""
     server = Server("tcp://127.0.0.1:0", "small")
@@ -776,7 +814,7 @@ def nonsense():
 def main():
     current_process().authkey = KEY
     cases = [queues, control, waiting, vanished, shut_down, objects, queue_kinds, syncs, lists,
-             dicts, nested, owners_gone, limits, nonsense]
+             dicts, nested, owners_gone, killed_workers, limits, nonsense]
     for f in cases:
         if wanted and f.__name__ not in wanted:
             continue
