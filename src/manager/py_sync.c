@@ -109,7 +109,8 @@ static void lock_free(struct prong_manager *m, struct prongi_lock *l)
 	l->depth = 0;
 	prongi_thing_changed(m, l->thing);
 	for (struct prongi_lock_user *u = l->users; u; u = u->next)
-		prongi_thing_changed(m, u->thing);
+		if (u->thing) /* else nobody has asked it for anything yet */
+			prongi_thing_changed(m, u->thing);
 }
 
 void prongi_locks_free(struct prongi_guest *g)
