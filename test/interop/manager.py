@@ -15,6 +15,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -89,7 +90,7 @@ class Server(object):
 
     def place(self):
         if self.address.startswith("unix:"):
-            return self.address[5:]
+            return str(self.address[5:])  # Python 2 wants no unicode
         host, port = self.address[6:].rsplit(":", 1)
         return (host, int(port))
 
@@ -256,9 +257,7 @@ def forked(f):
     return pid
 
 
-def vanished():
-    """What a client that is killed had waited for, or had not read, is not lost."""
-    server = Server()
+def vanish(server):
 
     def get():
         connect(server).get_tasks().get()
@@ -285,6 +284,14 @@ def vanished():
     same([q.get(timeout=5), q.get(timeout=5)], [8, 9], "before the others")
     same(server.ask("stat returned"), "1", "counted")
     server.end()
+
+
+def vanished():
+    """What a client that is killed had waited for, or had not read, is not lost."""
+    directory = tempfile.mkdtemp()
+    vanish(Server())
+    vanish(Server("unix:" + os.path.join(directory, "x")))
+    os.rmdir(directory)
 
 
 def shut_down():
