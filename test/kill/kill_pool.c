@@ -3,133 +3,18 @@
 
    The pool has no workers and no supervisor of its own: actors are workers, and what that does
    after a death does the first survivor.  It is not killed itself, for with it the pool ends. */
-#include "pool/pool.h"
-#include "world.h"
+#include "pool_world.h"
 #include "trace.h"
 #include <string.h>
 
-#define SMALL 8
-#define LARGE 100 /* bytes that have a block of their own */
-#define ITEMS 4   /* of a map, in two parts */
-
-/* Of kill_control->note[]. */
-enum {
-	RUNS,    /* calls of a task's function */
-	GOOD,    /* futures that somebody saw end with 0 */
-	CRASHES, /* ... with PRONG_CRASHED */
-	CANCELS,
-	BAD
-};
-
-static prong_pool *pool;
-static uint64_t blocks;
-
-static uint64_t note(int i)
-{
-	return atomic_load(&kill_control->note[i]);
-}
-
-static void add_note(int i)
-{
-	atomic_fetch_add(&kill_control->note[i], 1);
-}
+#define ITEMS 4 /* of a map, in two parts */
 
 /* --- the world ------------------------------------------------------------------------------ */
 
-static void open_world(void)
-{
-	struct prongi_family *f;
-
-	world_open();
-	f = prongi_heap;
-	image_add((char *)f->first + WORLD_BLOCKS, 96 << 10);
-}
-
-/* As the server would see to it: the victim's process is dying before its slots are repaired. */
-static void repair(void)
-{
-	struct prong_process *victim = &prongi_heap->process[1];
-
-	if (prongi_phase_of(victim) == PRONGI_RUNNING)
-		prongi_process_step(victim, PRONGI_RUNNING, PRONGI_DYING, 1);
-	world_repair();
-}
-
-static int task(void *arg)
-{
-	const unsigned char *bytes = arg;
-	size_t n = prong_task_size();
-
-	for (size_t i = 1; i < n; i++)
-		if (bytes[i] != bytes[0])
-			add_note(BAD);
-	add_note(RUNS);
-	return 0;
-}
-
-/* Its result has another size than its argument. */
-static int task_with_result(void *arg)
-{
-	char *result = prong_task_result(LARGE);
-
-	if (!result)
-		return 1;
-	memset(result, 5, LARGE);
-	memset(arg, 9, prong_task_size()); /* a further attempt shall not see that */
-	add_note(RUNS);
-	return 0;
-}
-
-static int start_nothing(struct prong_pool *p, struct prongi_worker *w)
-{
-	(void)p;
-	(void)w;
-	return 0;
-}
-
-static int no_pid(const struct prongi_worker *w)
-{
-	(void)w;
-	return 1;
-}
-
-static const struct prongi_kind actors = {
-	.name = "actors", .stops = true, .start = start_nothing, .pid = no_pid
-};
-
-/* A pool with two places for workers: the victim's, and a survivor's. */
-static void make_pool(void)
-{
-	for (int i = 0; i <= KILL_OTHERS + 1; i++)
-		atomic_store(
-			&prongi_heap->process[i].state,
-			prongi_state_with((uint64_t)7 << PRONGI_GEN_SHIFT, PRONGI_RUNNING, i + 1));
-	world_become(KILL_OTHERS);
-	blocks = world_blocks();
-	world_become(2); /* who waits is the owner: so he sleeps on one word */
-	if (prong_pool_open(&pool, "sequential", NULL))
-		die("no pool: %s", prong_error_detail());
-	world_become(1);
-	pool->kind = &actors;
-	if (prongi_hire(pool) || prongi_hire(pool))
-		die("no workers");
-}
-
-static prong_future *hand_in(prong_fn *fn, int value, size_t size, const prong_task_opts *opts)
-{
-	char bytes[LARGE];
-	prong_future *f;
-
-	memset(bytes, value, sizeof bytes);
-	if (prong_pool_submit(pool, &f, fn, bytes, size, opts))
-		die("no task: %s", prong_error_detail());
-	return f;
-}
-
 static void nothing_waits(void)
 {
-	make_pool();
-	world->root[0] = hand_in(task, 1, SMALL, NULL); /* so that there is a table */
+	pool_make();
+	world->root[0] = pool_hand_in(pool_task, 1, SMALL, NULL); /* so that there is a table */
 	if (!prongi_worker_step(pool, prongi_worker_at(pool, 1)))
 		die("no task to run");
 	prong_future_free(world->root[0]);
@@ -142,8 +27,8 @@ static void one_waits(prong_fn *fn, size_t size, int retries)
 {
 	const prong_task_opts opts = { .retries = retries };
 
-	make_pool();
-	world->root[0] = hand_in(fn, 3, size, retries ? &opts : NULL);
+	pool_make();
+	world->root[0] = pool_hand_in(fn, 3, size, retries ? &opts : NULL);
 	world_become(-1);
 }
 
@@ -153,15 +38,25 @@ static void table_is_full(void)
 	nothing_waits();
 	world_become(1);
 	for (int i = 0; i < PRONGI_FIRST_CHUNK; i++)
-		if (prong_pool_submit(pool, NULL, task, "aaaaaaa", SMALL - 1, NULL))
+		if (prong_pool_submit(pool, NULL, pool_task, "aaaaaaa", SMALL - 1, NULL))
 			die("no task: %s", prong_error_detail());
+	world_become(-1);
+}
+
+/* More wait than the line's first ring has places for. */
+static void two_rings_wait(void)
+{
+	table_is_full();
+	world_become(1);
+	if (prong_pool_submit(pool, NULL, pool_task, "aaaaaaa", SMALL - 1, NULL))
+		die("no task: %s", prong_error_detail());
 	world_become(-1);
 }
 
 /* There are items, and one share for all of them. */
 static void map_waits(void)
 {
-	make_pool();
+	pool_make();
 	atomic_store(&pool->wanted, 1);
 	world->root[1] = prong_calloc(ITEMS, sizeof(int));
 	if (!world->root[1])
@@ -171,31 +66,31 @@ static void map_waits(void)
 
 static void small_waits(void)
 {
-	one_waits(task, SMALL, 0);
+	one_waits(pool_task, SMALL, 0);
 }
 
 static void small_waits_for_long(void)
 {
 	const prong_task_opts opts = { .retries = 2, .backoff_ms = 1 };
 
-	make_pool();
-	world->root[0] = hand_in(task, 3, SMALL, &opts);
+	pool_make();
+	world->root[0] = pool_hand_in(pool_task, 3, SMALL, &opts);
 	world_become(-1);
 }
 
 static void large_waits(void)
 {
-	one_waits(task, LARGE, 2);
+	one_waits(pool_task, LARGE, 2);
 }
 
 static void result_waits(void)
 {
-	one_waits(task_with_result, LARGE, 2);
+	one_waits(pool_task_with_result, LARGE, 2);
 }
 
 static void one_is_done(void)
 {
-	one_waits(task_with_result, LARGE, 1);
+	one_waits(pool_task_with_result, LARGE, 1);
 	world_become(1);
 	if (!prongi_worker_step(pool, prongi_worker_at(pool, 1)))
 		die("no task to run");
@@ -302,7 +197,7 @@ static void submit(size_t size, const prong_task_opts *opts, bool held)
 
 	memset(bytes, 4, sizeof bytes);
 	kill_count_begun();
-	if (prong_pool_submit(pool, held ? &f : NULL, task, bytes, size, opts))
+	if (prong_pool_submit(pool, held ? &f : NULL, pool_task, bytes, size, opts))
 		add_note(BAD);
 	kill_count_done();
 }
@@ -376,46 +271,17 @@ static void close_it(void)
 
 /* --- the end -------------------------------------------------------------------------------- */
 
-static void is_left(struct prong_pool *p, struct prong_future *f, void *ctx)
-{
-	(void)p;
-	*(int *)ctx += f->state != PRONGI_TASK_FREE;
-}
-
-/* All is given back: first what somebody has, then what the sweep finds, then the pool. */
-static unsigned check_rest(int held)
-{
-	unsigned bad = world_check();
-	int left = 0;
-
-	world_become(1);
-	prongi_sweep(pool);
-	prongi_each_task(pool, is_left, &left);
-	if (left != held)
-		bad |= kill_because(KILL_LEAKED, "%d records are not free, not %d", left, held);
-	if (world->root[0])
-		prong_future_free(world->root[0]);
-	for (int i = 0; i < KILL_OTHERS + 1; i++)
-		prong_free_at((void **)&world_slot(i)->offer);
-	pool->kind = &prongi_sequential;
-	(void)prong_pool_free(pool);
-	if (world_blocks() != blocks)
-		bad |= kill_because(KILL_LEAKED, "%lld blocks are left",
-				    (long long)(world_blocks() - blocks));
-	return bad | (note(BAD) ? KILL_TORN : 0);
-}
-
 /* What the victim handed in is done once, if its call returned; and nothing of it is left. */
 static unsigned check_submitted(void)
 {
 	bool died = prongi_phase_of(&prongi_heap->process[1]) != PRONGI_RUNNING;
 
-	return kill_check_count(note(RUNS)) | check_rest(died ? 0 : 1);
+	return kill_check_count(note(RUNS)) | pool_check_rest(died ? 0 : 1);
 }
 
 static unsigned check_for_nobody(void)
 {
-	return kill_check_count(note(RUNS)) | check_rest(0);
+	return kill_check_count(note(RUNS)) | pool_check_rest(0);
 }
 
 /* The task was tried once: it is done, or has crashed with the victim, and its waiter was told. */
@@ -429,7 +295,7 @@ static unsigned check_once(void)
 		bad |= kill_because(KILL_TWICE, "it ran %d times", (int)note(RUNS));
 	if (kill_control->done && !note(GOOD))
 		bad |= kill_because(KILL_LOST, "it was done, and the waiter was told otherwise");
-	return bad | check_rest(1);
+	return bad | pool_check_rest(1);
 }
 
 /* With attempts left it is done in the end, from the bytes that were submitted. */
@@ -441,7 +307,7 @@ static unsigned check_retried(void)
 		bad |= kill_because(KILL_LOST, "it was not done");
 	if (note(RUNS) > 2)
 		bad |= kill_because(KILL_TWICE, "it ran %d times", (int)note(RUNS));
-	return bad | check_rest(1);
+	return bad | pool_check_rest(1);
 }
 
 static unsigned check_cancelled(void)
@@ -453,7 +319,7 @@ static unsigned check_cancelled(void)
 				    (int)note(GOOD), (int)note(CANCELS), (int)note(RUNS));
 	if (kill_control->done && !note(CANCELS))
 		bad |= kill_because(KILL_LOST, "what was cancelled ran");
-	return bad | check_rest(1);
+	return bad | pool_check_rest(1);
 }
 
 static unsigned check_let_go(void)
@@ -462,7 +328,7 @@ static unsigned check_let_go(void)
 
 	(void)died;
 	world->root[0] = NULL;
-	return check_rest(0);
+	return pool_check_rest(0);
 }
 
 static unsigned check_closed(void)
@@ -471,14 +337,28 @@ static unsigned check_closed(void)
 
 	if (kill_control->done && !closed)
 		return KILL_LOST;
-	return check_rest(0);
+	return pool_check_rest(0);
 }
 
 static unsigned check_grown(void)
 {
 	bool died = prongi_phase_of(&prongi_heap->process[1]) != PRONGI_RUNNING;
 
-	return kill_check_count(note(RUNS) - PRONGI_FIRST_CHUNK) | check_rest(died ? 0 : 1);
+	return kill_check_count(note(RUNS) - PRONGI_FIRST_CHUNK) | pool_check_rest(died ? 0 : 1);
+}
+
+/* Each ran once, but for the one that the victim had. */
+static unsigned check_all_ran(void)
+{
+	bool died = prongi_phase_of(&prongi_heap->process[1]) != PRONGI_RUNNING;
+	int missing = PRONGI_FIRST_CHUNK + 1 - (int)note(RUNS);
+	unsigned bad = 0;
+
+	if (missing < 0)
+		bad |= kill_because(KILL_TWICE, "%d ran again", -missing);
+	if (missing > (died ? 1 : 0))
+		bad |= kill_because(KILL_LOST, "%d have not run", missing);
+	return bad | pool_check_rest(0);
 }
 
 /* Each item is as it was or as it should be; as it was only the one that the victim had, and only
@@ -500,7 +380,7 @@ static unsigned check_map(void)
 		bad |= kill_because(KILL_LOST, "%d items are as they were", (int)undone);
 	world_become(1);
 	prong_free_at(&world->root[1]);
-	return bad | check_rest(0);
+	return bad | pool_check_rest(0);
 }
 
 static unsigned check_map_retried(void)
@@ -552,6 +432,11 @@ static const struct kill_scenario scenarios[] = { { .name = "submit",
 						    .victim = submit_small,
 						    .other = { supervisor },
 						    .check = check_grown },
+						  { .name = "run-to-the-next-ring",
+						    .setup = two_rings_wait,
+						    .victim = take_and_end,
+						    .other = { supervisor },
+						    .check = check_all_ran },
 						  { .name = "map",
 						    .setup = map_waits,
 						    .victim = take_and_end,
@@ -589,9 +474,11 @@ static const struct kill_scenario scenarios[] = { { .name = "submit",
 
 const struct kill_room room_pool = {
 	.name = "pool",
-	.open = open_world,
+	.open = pool_world_open,
 	.become = world_become,
-	.repair = repair,
+	.repair = pool_world_repair,
 	.scenarios = scenarios,
-	.files = "record.c run.c submit.c future.c todo.c map.c ",
+	.files = "record.c run.c submit.c future.c todo.c map.c settle.c prong_pool_submit "
+		 "prong_future_ prongi_map prongi_put prongi_settle prongi_sweep prongi_task_ "
+		 "prongi_todo_ prongi_worker_step",
 };

@@ -140,7 +140,7 @@ const struct mutant mutants[] = {
 	{ 154, "who ends a task does not promise the wake",
 	  { "pool/run" } },
 	{ 155, "a ring of the line ends, and nobody goes on",
-	  { "pool/submit-grows" } },
+	  { "pool/run-to-the-next-ring" } },
 	{ 156, "what a dead worker took out of the line, and no more, is not put again",
 	  { "pool/run" } },
 	{ 40, "repair does not wake where the dead one promised to",
