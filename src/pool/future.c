@@ -124,9 +124,11 @@ static int sleep_on(struct prong_pool *pool, struct prong_future *f, uint64_t v,
 
 static int wait_for(struct prong_pool *pool, struct prong_future *f, prong_time deadline)
 {
-	struct prongi_looks looks = { 0, 0 };
+	struct prongi_looks looks = { prongi_todo_woke ? PRONGI_LOOKED_ENOUGH : 0, 0 };
 	bool roused = false;
 	int r = 0;
+
+	prongi_todo_woke = false;
 
 	while (r == 0) {
 		uint64_t v = prongi_task_look(f);

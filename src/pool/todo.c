@@ -253,8 +253,12 @@ static int try_put(struct prongi_todo *t, uint32_t index, uint64_t *seq)
 	return 0;
 }
 
+_Thread_local bool prongi_todo_woke;
+
 static void wake(struct prongi_todo *t, int n)
 {
+	int woken;
+
 	/* seq_cst: pairs with prongi_todo_listen(). */
 	uint32_t v = atomic_load_explicit(&t->word, memory_order_seq_cst);
 
@@ -265,7 +269,9 @@ static void wake(struct prongi_todo *t, int n)
 		return;
 	v += 2;
 	/* Fewer than might have been: nobody is left, but for who has changed the word since. */
-	if (prongi_os_wake(&t->word, n, true) < n)
+	woken = prongi_os_wake(&t->word, n, true);
+	prongi_todo_woke |= woken > 0;
+	if (woken < n)
 		atomic_compare_exchange_strong_explicit(&t->word, &v, v & ~(uint32_t)1,
 							memory_order_relaxed, memory_order_relaxed);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define LOOKS 100 /* before it sleeps */
+#define POLITE 2 /* looks until the processor is offered to others */
 
 struct worker {
 	struct prong_pool *pool;
@@ -94,6 +95,10 @@ static bool look_awake(const struct worker *me)
 	for (int i = 0; i < LOOKS && prongi_spins && wanted(me); i++) {
 		if (anything(me))
 			return true;
+		if (i == POLITE) { /* whoever it has just woken may be on this one */
+			prongi_os_yield();
+			continue;
+		}
 		for (int k = 0; k < 32; k++)
 			prongi_os_pause();
 	}

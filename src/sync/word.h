@@ -92,6 +92,8 @@ struct prongi_looks {
 	int n, pause; /* zero at first */
 };
 
+#define PRONGI_LOOKED_ENOUGH 1000 /* n of who shall sleep at once */
+
 /* Pause before the next look.  Return false when it is time to sleep. */
 bool prongi_look_again(struct prongi_looks *looks);
 
