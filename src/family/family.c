@@ -20,7 +20,7 @@ struct prongi_family *prongi_heap;
 struct prong_process *prongi_me;
 _Thread_local struct prongi_self prongi_self;
 bool prongi_spins;
-_Atomic(prongi_hook *) prongi_on_forget, prongi_on_exit;
+_Atomic(prongi_hook *) prongi_on_forget, prongi_on_claim, prongi_on_exit;
 bool prongi_serving;
 #if defined(PRONGI_MUTANTS)
 int prongi_mutant;
@@ -110,6 +110,7 @@ void prongi_forget(void)
 	void (*forgotten)(void);
 
 	prongi_check_forked();
+	prongi_os_threads_forget();
 	prongi_me = NULL;
 	prongi_self.slot = NULL;
 	prongi_self.id = prongi_self.fast = 0;

@@ -10,6 +10,7 @@
 #include "flow/wait.h"
 #include "flow/outer.h"
 #include "flow/pipe.h"
+#include "os/thread_os.h"
 #include <errno.h>
 #include <poll.h>
 #include <prong/group.h>
@@ -146,8 +147,6 @@ static void in_child(void)
 	for (struct prongi_bell *b = me.first; b; b = b->next)
 		prongi_os_fd_close(b->fd);
 	me.first = NULL;
-	if (me.runs)
-		prongi_os_threads_own(-1);
 	me.runs = false;
 	pthread_mutex_init(&me.lock, NULL);
 }
@@ -155,8 +154,6 @@ static void in_child(void)
 /* Under lock. */
 static int start(void)
 {
-	pthread_t thread;
-	sigset_t all, old;
 	int r;
 
 	if (me.runs)
@@ -166,18 +163,9 @@ static int start(void)
 	if (!me.prepared && pthread_atfork(before_fork, after_fork, in_child))
 		return -ENOMEM;
 	me.prepared = true;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	prongi_os_threads_own(1);
-	r = pthread_create(&thread, NULL, live, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r) {
-		prongi_os_threads_own(-1);
-		return -r;
-	}
-	pthread_detach(thread);
-	me.runs = true;
-	return 0;
+	r = prongi_os_thread_own(live, NULL);
+	me.runs = r == 0;
+	return r;
 }
 
 static void change(void)

@@ -50,6 +50,11 @@ void prongi_os_threads_own(int n)
 	atomic_fetch_add_explicit(&own_threads, n, memory_order_relaxed);
 }
 
+void prongi_os_threads_forget(void)
+{
+	atomic_store_explicit(&own_threads, 0, memory_order_relaxed);
+}
+
 /* Whoever joined a thread was told before the kernel takes it out of the list.  One that is on its
    way out (PF_EXITING, of "number (name) state parent group session tty tpgid flags") runs no
    instruction of the program any more. */

@@ -1,10 +1,11 @@
-/* Threads, beyond POSIX: joining with a deadline, being gone, and processors.  Creating threads is
-   POSIX and not here; names are in linux_process.c. */
+/* Threads, beyond POSIX: joining with a deadline, being gone, and processors.  Those of
+   the program are created by POSIX and not here; names are in linux_process.c. */
 #define _GNU_SOURCE
 #include "os/os.h"
 #include "os/thread_os.h"
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -27,6 +28,24 @@
 #define CLOCKJOIN 1
 #endif
 #endif
+
+int prongi_os_thread_own(void *(*live)(void *), void *arg)
+{
+	pthread_t thread;
+	sigset_t all, old;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	prongi_os_threads_own(1);
+	r = pthread_create(&thread, NULL, live, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r)
+		prongi_os_threads_own(-1);
+	else
+		pthread_detach(thread);
+	return -r;
+}
 
 static struct timespec timespec_of(int64_t ns)
 {

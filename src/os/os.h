@@ -115,6 +115,9 @@ int prongi_os_threads(void);
 /* So many of them more, or fewer, are prong's own as of now, and not counted either. */
 void prongi_os_threads_own(int n);
 
+/* None of them is in this process: it was forked. */
+void prongi_os_threads_forget(void);
+
 /* Fork a child whose end is told to nobody, only to prongi_os_reap_quiet().  Return its pid, 0 in
    the child, -errno.  The child may call fork(), _exit() and what signal handlers may. */
 int prongi_os_fork_quiet(void);

@@ -12,6 +12,11 @@ int prongi_os_join(pthread_t thread, prong_time deadline);
    out.  Gives up after some milliseconds: a debugger can keep it for as long as it likes. */
 void prongi_os_await_gone(int tid);
 
+/* Start a thread of the library's own: nobody joins it, it has all signals blocked, and does not
+   count as one of the program's.  live() ends with prongi_os_threads_own(-1), see os.h.
+   0 or -errno. */
+int prongi_os_thread_own(void *(*live)(void *), void *arg);
+
 /* Let the calling thread run on these n processors only.  0; -EINVAL: processor *bad is not to be
    had; -ENOMEM. */
 int prongi_os_run_on(const uint16_t *cpus, size_t n, uint16_t *bad);

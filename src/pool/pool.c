@@ -8,6 +8,7 @@
 #include "pool/pool.h"
 #include "family/check.h"
 #include "flow/queue.h"
+#include "os/thread_os.h"
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -279,14 +280,6 @@ static int furnish(struct prong_pool *pool, const prong_pool_opts *o)
 	return r;
 }
 
-static _Atomic int supervisors; /* threads, of this process */
-
-static void count_supervisor(int n)
-{
-	atomic_fetch_add_explicit(&supervisors, n, memory_order_relaxed);
-	prongi_os_threads_own(n);
-}
-
 static void *live(void *arg)
 {
 	struct prong_pool *pool = arg;
@@ -296,7 +289,7 @@ static void *live(void *arg)
 		prongi_os_sleep(prong_in_ms(10)); /* all slots are taken: one will be free */
 	prongi_supervise(pool);
 	prongi_leave();
-	count_supervisor(-1);
+	prongi_os_threads_own(-1);
 	/* seq_cst: as in prongi_pool_raise().  Nothing of the pool is touched after that, for who
 	   waits for it may free it. */
 	atomic_store_explicit(&pool->phase, PRONGI_POOL_ENDED, memory_order_seq_cst);
@@ -304,27 +297,11 @@ static void *live(void *arg)
 	return NULL;
 }
 
-/* With all signals blocked: they are for the program. */
 static int start_supervisor(struct prong_pool *pool)
 {
-	sigset_t all, old;
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r;
+	int r = prongi_os_thread_own(live, pool);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_attr_init(&attr);
-	if (r == 0) {
-		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-		count_supervisor(1);
-		r = pthread_create(&thread, &attr, live, pool);
-		if (r)
-			count_supervisor(-1);
-		pthread_attr_destroy(&attr);
-	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r ? prongi_fail(-r, "pool_open: no thread to watch the workers") : 0;
+	return r ? prongi_fail(r, "pool_open: no thread to watch the workers") : 0;
 }
 
 /* There is nobody to watch the first worker: it ends. */
@@ -414,15 +391,8 @@ static void end_pools(void)
 	}
 }
 
-/* The supervisors are not here. */
-static void in_child(void)
-{
-	prongi_os_threads_own(-atomic_exchange_explicit(&supervisors, 0, memory_order_relaxed));
-}
-
 static void prepare(void)
 {
-	(void)pthread_atfork(NULL, NULL, in_child);
 	atomic_store_explicit(&prongi_on_exit, end_pools, memory_order_relaxed);
 }
 

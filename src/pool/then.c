@@ -5,6 +5,7 @@
 
    lock  protects the list.  Never held while something is called. */
 #include "pool/pool.h"
+#include "os/thread_os.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -125,8 +126,6 @@ static void after_fork(void)
 /* The thread is not here, and what it was to call is the parent's. */
 static void in_child(void)
 {
-	if (me.runs)
-		prongi_os_threads_own(-1);
 	me.first = NULL;
 	me.last = &me.first;
 	me.runs = false;
@@ -136,8 +135,6 @@ static void in_child(void)
 /* Under lock. */
 static int start(void)
 {
-	pthread_t thread;
-	sigset_t all, old;
 	int r;
 
 	if (me.runs)
@@ -145,18 +142,9 @@ static int start(void)
 	if (!me.prepared && pthread_atfork(before_fork, after_fork, in_child))
 		return -ENOMEM;
 	me.prepared = true;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	prongi_os_threads_own(1);
-	r = pthread_create(&thread, NULL, live, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r) {
-		prongi_os_threads_own(-1);
-		return -r;
-	}
-	pthread_detach(thread);
-	me.runs = true;
-	return 0;
+	r = prongi_os_thread_own(live, NULL);
+	me.runs = r == 0;
+	return r;
 }
 
 /* Under lock. */
