@@ -56,6 +56,10 @@ void prongi_forget(void);
 typedef void prongi_hook(void);
 extern _Atomic(prongi_hook *) prongi_on_forget;
 
+/* What the rooms above have to free that the last owner of a slot left there, who was killed: for
+   who has just claimed it.  NULL: nothing. */
+extern _Atomic(prongi_hook *) prongi_on_claim;
+
 /* What the rooms above have to end before the process joins its children at its end; NULL:
    nothing. */
 extern _Atomic(prongi_hook *) prongi_on_exit;

@@ -128,6 +128,7 @@ static int claim(uint32_t process, struct prongi_self *out)
 
 int prongi_slot_claim(uint32_t process)
 {
+	prongi_hook *claimed = atomic_load_explicit(&prongi_on_claim, memory_order_relaxed);
 	struct prongi_self self;
 	int r = claim(process, &self);
 
@@ -136,6 +137,8 @@ int prongi_slot_claim(uint32_t process)
 	prongi_self = self;
 	prong_free_at((void **)&self.slot->spare); /* what its last owner has left */
 	prong_free_at((void **)&self.slot->offer);
+	if (claimed)
+		claimed();
 	return 0;
 }
 

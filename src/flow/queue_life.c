@@ -87,6 +87,11 @@ static void dismantle(void)
 	prong_free_at(place(scrap));
 }
 
+__attribute__((constructor)) static void tell_slots(void)
+{
+	atomic_store_explicit(&prongi_on_claim, dismantle, memory_order_relaxed);
+}
+
 static bool sleeps(const struct prongi_seat *s)
 {
 	return atomic_load_explicit(&s->asleep, memory_order_relaxed) && !prongi_seat_free(s) &&

@@ -6,48 +6,27 @@
 
 static _Atomic uint32_t seed = 1;
 
-/* Each makes a queue when all have a slot, and ends when all have made one. */
-static int makes_a_queue(void *arg)
+/* Ends when all have a slot. */
+static int has_a_slot(void *arg)
 {
 	atomic_int *there = arg;
-	prong_queue *q;
 
-	atomic_fetch_add(&there[0], 1);
-	CHECK(wait_for(&there[0], SLOTS));
-	CHECK_OK(prong_queue_new(&q, NULL));
-	CHECK_OK(prong_queue_free(q));
-	atomic_fetch_add(&there[1], 1);
-	return wait_for(&there[1], SLOTS) ? 0 : 1;
+	atomic_fetch_add(there, 1);
+	return wait_for(there, SLOTS) ? 0 : 1;
 }
 
-/* What a killed thread had in hand is freed by the next that has its slot, a queue that it was
-   making by the next that makes one there: so many at a time have all slots. */
-static void use_many_slots(void)
+/* What a killed thread had in hand is freed by the next that has its slot: so many at a time have
+   all slots. */
+static void use_each_slot(void)
 {
-	atomic_int *there = prong_calloc(2, sizeof *there);
+	atomic_int *there = shared(sizeof *there);
 	prong_process *p[SLOTS];
 
-	CHECK(there != NULL);
 	for (int i = 0; i < SLOTS; i++)
-		p[i] = start(makes_a_queue, there, 0);
+		p[i] = start(has_a_slot, there, 0);
 	for (int i = 0; i < SLOTS; i++)
 		CHECK_EQ(end(p[i]), 0);
 	prong_free(there);
-}
-
-static uint64_t blocks(void)
-{
-	prong_family_stats st;
-
-	prong_family_stat(&st);
-	return st.blocks;
-}
-
-/* Which slots they get is chance: once more, then. */
-static void use_each_slot(uint64_t before)
-{
-	for (int i = 0; i < 10 && (i == 0 || blocks() > before); i++)
-		use_many_slots();
 }
 
 static uint32_t next_random(void)
@@ -107,7 +86,6 @@ static int kill_workers(void *arg)
 
 static void a_map_is_right_whoever_is_killed(void **state)
 {
-	uint64_t before = blocks();
 	const int n = scaled(1000000);
 	struct item *items = shared((size_t)n * sizeof *items);
 	struct killer *k = shared(sizeof *k);
@@ -136,7 +114,7 @@ static void a_map_is_right_whoever_is_killed(void **state)
 	CHECK_OK(prong_pool_free(k->pool));
 	prong_free(items);
 	prong_free(k);
-	use_each_slot(before);
+	use_each_slot();
 }
 
 /* --- who submits ------------------------------------------------------------------------------ */
@@ -179,7 +157,6 @@ static int submit_for_ever(void *arg)
 
 static void submitters_may_be_killed(void **state)
 {
-	uint64_t before = blocks();
 	struct shop *s = shared(sizeof *s);
 	prong_pool_stats stats;
 	struct killer *k = shared(sizeof *k);
@@ -213,7 +190,7 @@ static void submitters_may_be_killed(void **state)
 	CHECK_OK(prong_pool_free(s->pool));
 	prong_free(s);
 	prong_free(k);
-	use_each_slot(before);
+	use_each_slot();
 }
 
 /* --- whole families --------------------------------------------------------------------------- */
@@ -234,7 +211,6 @@ static int have_a_pool(void *arg)
 
 static void a_pool_goes_with_its_process(void **state)
 {
-	uint64_t before = blocks();
 	struct shop *s = shared(sizeof *s);
 	prong_pool *pool;
 
@@ -248,7 +224,7 @@ static void a_pool_goes_with_its_process(void **state)
 	CHECK_OK(prong_pool_open(&pool, "sequential", NULL)); /* takes the dead ones' memory */
 	CHECK_OK(prong_pool_free(pool));
 	prong_free(s);
-	use_each_slot(before);
+	use_each_slot();
 }
 
 int main(int argc, char **argv)
