@@ -347,6 +347,15 @@ bool prongi_call_timeout(prong_call *c, const char *name)
 	return false;
 }
 
+int prongi_call_blocking(prong_call *c, int (*attempt)(prong_call *c, bool block))
+{
+	bool block = prongi_call_truth(c, "block");
+
+	if (block && !prongi_call_timeout(c, "timeout"))
+		return 0;
+	return attempt(c, block);
+}
+
 void prongi_call_park(prong_call *c)
 {
 	struct prongi_thing *t = c->thing;

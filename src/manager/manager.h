@@ -164,6 +164,9 @@ const prong_value *prongi_call_argument(prong_call *c, const char *name);
    the call is answered. */
 bool prongi_call_timeout(prong_call *c, const char *name);
 
+/* What put and get of a queue do: attempt() with what the arguments block and timeout say. */
+int prongi_call_blocking(prong_call *c, int (*attempt)(prong_call *c, bool block));
+
 /* On the list of its object, and off it. */
 void prongi_call_park(prong_call *c);
 void prongi_call_unpark(prong_call *c);

@@ -103,11 +103,7 @@ static int try_put(prong_call *c, bool block)
 
 static int put(prong_call *c)
 {
-	bool block = prongi_call_truth(c, "block");
-
-	if (block && !prongi_call_timeout(c, "timeout"))
-		return 0;
-	return try_put(c, block);
+	return prongi_call_blocking(c, try_put);
 }
 
 static int put_nowait(prong_call *c)
@@ -139,11 +135,7 @@ static int try_get(prong_call *c, bool block)
 
 static int get(prong_call *c)
 {
-	bool block = prongi_call_truth(c, "block");
-
-	if (block && !prongi_call_timeout(c, "timeout"))
-		return 0;
-	return try_get(c, block);
+	return prongi_call_blocking(c, try_get);
 }
 
 static int get_nowait(prong_call *c)
