@@ -1,8 +1,8 @@
 /* How a queue comes, ends and goes, and what can be seen of it from outside.
 
    A queue begins as one block of the heap: its words, the first ring, the first blocks.  While it
-   is made or freed the caller's slot names that block as scrap: when the caller is killed, the next
-   owner of the slot that makes or frees a queue finishes what is left.
+   is made or freed the caller's slot names that block as scrap: when the caller is killed, whoever
+   claims the slot next finishes what is left.
 
    Not here: what moves messages. */
 #include "flow/queue.h"

@@ -201,12 +201,13 @@ void symbols_open(void);
 /* "function+0x1c" */
 const char *symbols_name(uint64_t pc, char *buf, size_t size);
 
-/* The instruction at pc was a kill point. */
+/* The instruction at pc was a kill point; whether it was, as far as it is one of ours. */
 void coverage_add(uint64_t pc);
+bool coverage_has(uint64_t pc);
 
 /* Of the functions that the list names: how many instructions there are, and how many of them were
    kill points.  Items end with a blank: a source file means its static functions, anything else the
-   global functions whose names begin so. */
+   global functions whose names begin so.  missing: say of each function which were not, there. */
 void coverage_of(const char *list, size_t *all, size_t *hit, FILE *missing);
 
 /* --- mutants.c ---------------------------------------------------------------------------- */

@@ -113,6 +113,11 @@ void coverage_add(uint64_t pc)
 		hits[pc - text] = 1;
 }
 
+bool coverage_has(uint64_t pc)
+{
+	return pc < text || pc >= text_end || hits[pc - text];
+}
+
 /* True when an item of the list says that the symbol is under test. */
 static bool listed(const char *list, const struct symbol *s)
 {
@@ -128,23 +133,42 @@ static bool listed(const char *list, const struct symbol *s)
 	return false;
 }
 
+/* The size of the instruction there; of all that is left when it is none that we know. */
+static size_t step_at(const struct symbol *s, size_t i)
+{
+	const uint8_t *code = (const uint8_t *)(uintptr_t)s->at;
+	size_t length = trace_instruction_length(code + i, s->size - i);
+
+	return length ? length : s->size - i;
+}
+
 /* Count the instructions of the symbol; add those hit, and the hits between instructions. */
 static size_t sweep(const struct symbol *s, size_t *hit, size_t *strays)
 {
-	const uint8_t *code = (const uint8_t *)(uintptr_t)s->at;
 	size_t n = 0, hits_all = 0, hits_at = 0;
 
 	for (size_t i = 0; i < s->size; i++)
 		hits_all += hits[s->at - text + i];
-	for (size_t i = 0; i < s->size; n++) {
-		size_t length = trace_instruction_length(code + i, s->size - i);
-
+	for (size_t i = 0; i < s->size; i += step_at(s, i), n++)
 		hits_at += hits[s->at - text + i];
-		i += length ? length : s->size;
-	}
 	*hit += hits_at;
 	*strays += hits_all - hits_at;
 	return n;
+}
+
+/* From where to where the symbol was no kill point, as addresses for addr2line. */
+static void print_missing(const struct symbol *s, FILE *out)
+{
+	bool was = true;
+
+	for (size_t i = 0; i < s->size; i += step_at(s, i)) {
+		bool is = hits[s->at - text + i];
+
+		if (is != was)
+			fprintf(out, "%s%#llx", is ? "-" : " ", (unsigned long long)(s->at + i));
+		was = is;
+	}
+	fputs(was ? "\n" : "-\n", out);
 }
 
 void coverage_of(const char *list, size_t *all, size_t *hit, FILE *missing)
@@ -159,9 +183,11 @@ void coverage_of(const char *list, size_t *all, size_t *hit, FILE *missing)
 			continue;
 		n = sweep(&symbols[i], hit, &strays);
 		*all += n;
-		if (missing)
-			fprintf(missing, "    %-32s %4zu of %4zu\n", symbols[i].name,
-				*hit - before, n);
+		if (missing) {
+			fprintf(missing, "    %-32s %4zu of %4zu", symbols[i].name, *hit - before,
+				n);
+			print_missing(&symbols[i], missing);
+		}
 	}
 	if (strays)
 		fprintf(stderr, "prong-kill: %zu kill points are no instruction by our count\n",
