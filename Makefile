@@ -22,7 +22,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 SAN ?=
-OPT ?= 2
+OPT ?=
 WERROR ?= false
 PREFIX ?= /usr/local
 export CC SAN OPT WERROR PREFIX

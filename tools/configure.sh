@@ -1,15 +1,23 @@
 #!/bin/sh
 # Configure the build directory of this CC, SAN, OPT and WERROR, or bring it up to date.
 # With --name only print which directory that is.
+#
+# OPT is 2; under a sanitizer it is 1, with line numbers and no more to debug with, because that
+# takes half the time to compile, and finds as much.
 set -eu
 
 cd "$(dirname "$0")/.."
 cc=${CC:-gcc}
 san=${SAN:-}
-opt=${OPT:-2}
+
+case $san in
+'' | valgrind) usual=2 debug=-Ddebug=true ;;
+*) usual=1 debug='-Ddebug=false -Dc_args=-g1' ;;
+esac
+opt=${OPT:-$usual}
 
 name=build/$(basename "${cc%% *}")-${san:-plain}
-test "$opt" = 2 || name=$name-O$opt
+test "$opt" = "$usual" || name=$name-O$opt
 
 if test "${1:-}" = --name; then
 	echo "$name"
@@ -38,7 +46,8 @@ if test -f "$name/build.ninja"; then
 fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! CC=$cc meson setup "$name" -Ddebug=true "$@" >"$log" 2>&1; then
+# shellcheck disable=SC2086 # debug is one option or two
+if ! CC=$cc meson setup "$name" $debug "$@" >"$log" 2>&1; then
 	cat "$log" >&2
 	rm -rf "$name"
 	exit 1
