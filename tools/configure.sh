@@ -9,33 +9,33 @@ set -eu
 cd "$(dirname "$0")/.."
 cc=${CC:-gcc}
 san=${SAN:-}
+query=${1:-}
 
 case $san in
-'' | valgrind) usual=2 debug=-Ddebug=true ;;
-*) usual=1 debug='-Ddebug=false -Dc_args=-g1' ;;
-esac
-opt=${OPT:-$usual}
-
-name=build/$(basename "${cc%% *}")-${san:-plain}
-test "$opt" = "$usual" || name=$name-O$opt
-
-if test "${1:-}" = --name; then
-	echo "$name"
-	exit 0
-fi
-
-case $san in
-'' | valgrind) set -- ;;
-# Leaks of memory are found by address; undefined is as good as free beside it.
-address) set -- -Db_sanitize=address,undefined ;;
-thread | undefined) set -- -Db_sanitize="$san" ;;
+'' | valgrind) # valgrind takes the plain one
+	name=plain usual=2
+	set -- -Ddebug=true
+	;;
+address | thread | undefined)
+	name=$san usual=1
+	# Leaks of memory are found by address; undefined is as good as free beside it.  A sanitized
+	# shared object finds the sanitizer's symbols in the program that loads it.
+	test "$san" != address || san=address,undefined
+	set -- -Ddebug=false -Dc_args=-g1 -Db_lundef=false -Db_sanitize="$san"
+	;;
 *)
 	echo "configure: SAN=$san is none of address, thread, undefined, valgrind" >&2
 	exit 2
 	;;
 esac
-# A sanitized shared object finds the sanitizer's symbols in the program that loads it.
-test -z "$san" || set -- "$@" -Db_lundef=false
+opt=${OPT:-$usual}
+name=build/$(basename "${cc%% *}")-$name
+test "$opt" = "$usual" || name=$name-O$opt
+
+if test "$query" = --name; then
+	echo "$name"
+	exit 0
+fi
 set -- "$@" -Doptimization="$opt" -Dwerror="${WERROR:-false}" -Dprefix="${PREFIX:-/usr/local}"
 
 # meson configure makes ninja configure anew, even when nothing has changed.
@@ -46,8 +46,7 @@ if test -f "$name/build.ninja"; then
 fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# shellcheck disable=SC2086 # debug is one option or two
-if ! CC=$cc meson setup "$name" $debug "$@" >"$log" 2>&1; then
+if ! CC=$cc meson setup "$name" "$@" >"$log" 2>&1; then
 	cat "$log" >&2
 	rm -rf "$name"
 	exit 1
