@@ -107,8 +107,10 @@ typedef struct prong_process_opts {
    opts ask for is done.
    Return 0;
    PRONG_NOSERVER   the family was opened too late, see prong_open();
-   PRONG_PRIVILEGE  the caller's ids, groups, capabilities, no_new_privs, seccomp mode,
-                    namespaces or root are not the server's: see prong_close();
+   PRONG_PRIVILEGE  the caller's ids, groups, capabilities, securebits, no_new_privs,
+                    seccomp filters, namespaces or root are not those it had at
+                    prong_open(): see prong_close().  What a Landlock ruleset, a profile
+                    of AppArmor or a cgroup forbids is not compared: set it before;
    -EINVAL  out or fn is NULL, or an option is not valid: the detail names it;
    -EFAULT  size is 0 and arg is neither NULL nor in the heap, or arg is NULL and
             size is not 0; in the checking mode, see family.h, also: with

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,31 @@ static void read_places(struct prongi_creds *c)
 			c->ns[2 + i] = read_ns(names[i]);
 }
 
+/* The number in a line of the thread's status such as "\nUmask:"; -1: there is no such line. */
+static long read_status(const char *line, int base)
+{
+	char text[4096], *p;
+	int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	p = strstr(text, line);
+	return p ? strtol(p + strlen(line), NULL, base) : -1;
+}
+
+/* Filters are only ever added, so how many there are tells whether one was. */
+static void read_security(struct prongi_creds *c)
+{
+	int mode = prctl(PR_GET_SECCOMP);
+
+	c->secure = (uint32_t)prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) | (uint32_t)mode << 1 |
+		    (uint32_t)prctl(PR_GET_SECUREBITS) << 8;
+	if (mode == SECCOMP_MODE_FILTER)
+		c->filters = (int32_t)read_status("\nSeccomp_filters:", 10);
+}
+
 int prongi_os_creds(struct prongi_creds *c)
 {
 	uid_t u[3];
@@ -135,8 +161,7 @@ int prongi_os_creds(struct prongi_creds *c)
 	if (r)
 		return r;
 	read_caps(c);
-	c->secure = (uint32_t)prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) |
-		    (uint32_t)prctl(PR_GET_SECCOMP) << 1;
+	read_security(c);
 	read_places(c);
 	return 0;
 }
@@ -255,23 +280,12 @@ int prongi_os_stdio_same(int pid, const struct prongi_stdio_id *id)
 	return r;
 }
 
-static uint32_t umask_from_proc(void)
-{
-	char text[1024], *p;
-	int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	p = strstr(text, "\nUmask:");
-	return p ? (uint32_t)strtoul(p + 7, NULL, 8) : 022;
-}
-
 /* The only call that tells the umask sets it, for all threads of the process: a file that another
    thread makes meanwhile would get the wrong mode.  With one thread that cannot happen. */
 uint32_t prongi_os_umask(void)
 {
+	long told;
+
 #if defined(__GLIBC__)
 	if (__libc_single_threaded) {
 		mode_t old = umask(077);
@@ -280,5 +294,6 @@ uint32_t prongi_os_umask(void)
 		return old;
 	}
 #endif
-	return umask_from_proc();
+	told = read_status("\nUmask:", 8);
+	return told < 0 ? 022 : (uint32_t)told;
 }

@@ -191,7 +191,9 @@ void prongi_os_close_from(int first, const int *keep, size_t n);
 struct prongi_creds {
 	uint32_t ids[6];            /* real, effective, saved; users, then groups */
 	uint32_t ngroups;
-	uint32_t secure;            /* no_new_privs, seccomp mode */
+	uint32_t secure;            /* no_new_privs, seccomp mode, securebits */
+	int32_t filters;            /* of seccomp; -1: there are, and the kernel does not say */
+	uint32_t unused;
 	uint64_t groups;            /* a hash of the list */
 	uint64_t caps[6];
 	uint64_t root[2], ns[8];    /* inodes */

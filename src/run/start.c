@@ -29,6 +29,10 @@ static int check_rights(void)
 
 	if (r)
 		return prongi_fail(r, "process_start: cannot read this process's groups");
+	if (now.filters < 0)
+		return prongi_fail(PRONG_PRIVILEGE,
+				   "process_start: whether seccomp filters were added is told by "
+				   "Linux 5.9 and later, in /proc/self/status");
 	if (memcmp(&now, &S->creds, sizeof now) == 0)
 		return 0;
 	if (memcmp(now.ids, S->creds.ids, sizeof now.ids))
@@ -38,7 +42,9 @@ static int check_rights(void)
 	else if (memcmp(now.caps, S->creds.caps, sizeof now.caps))
 		what = "capabilities";
 	else if (now.secure != S->creds.secure)
-		what = "no_new_privs or seccomp mode";
+		what = "no_new_privs, seccomp mode or securebits";
+	else if (now.filters != S->creds.filters)
+		what = "seccomp filters";
 	return prongi_fail(PRONG_PRIVILEGE,
 			   "process_start: %s have changed since prong_open(); close and open "
 			   "again", what);

@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <linux/securebits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -61,6 +62,7 @@ static const struct way ways[] = {
 	{ "mount ns", 9 },	 { "uts ns", 10 },	 { "ipc ns", 11 },
 	{ "net ns", 12 },	 { "user ns", 13 },	 { "chroot", 14 },
 	{ "pid ns", 15 },	 { "cgroup ns", 16 },	 { "fsuid", 17 },
+	{ "second filter", 18 }, { "securebits", 19 },
 };
 
 static int change(int what)
@@ -86,6 +88,8 @@ static int change(int what)
 	case 15: return unshare(CLONE_NEWPID);
 	case 16: return unshare(CLONE_NEWCGROUP);
 	case 17: return (int)syscall(SYS_setfsuid, NOBODY);
+	case 18: return install_filter();
+	case 19: return prctl(PR_SET_SECUREBITS, SECBIT_NOROOT);
 	default: return -1;
 	}
 }
@@ -128,6 +132,8 @@ static void threads_and_locks_work(void)
 
 static int changes(const char *arg)
 {
+	if (strcmp(arg, "second filter") == 0 && install_filter() != 0)
+		return HELPER_SKIP;
 	CHECK_OK(prong_open(NULL));
 	works();
 	if (change(way_of(arg)->what) != 0) {
