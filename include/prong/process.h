@@ -125,7 +125,8 @@ PRONG_MUST int prong_process_start(prong_process **out, prong_fn *fn, const void
 
 /* Block until p has ended and been cleaned up after.  If code is not NULL store 0, its
    exit code, or the negative number of the signal that killed it.  Any member may
-   join, and again.
+   join, and again.  When p has ended and only the server has not said so yet, this
+   waits up to half a second beyond the deadline for it.
    Return 0; PRONG_TIMEDOUT (it is alive), PRONG_DEADLOCK (p is the caller),
    PRONG_CANCELLED (the caller is, see group.h), -EINVAL (p is NULL or freed). */
 PRONG_MUST int prong_process_join(prong_process *p, int *code, prong_time deadline);

@@ -5,6 +5,7 @@
 
 #define SPINS	 1000 /* some 30 us */
 #define SLICE_MS 250 /* how long a wait trusts that there is a server */
+#define GRACE_MS 500 /* after its deadline, for a server that is about to say that p has ended */
 
 static bool over(enum prongi_phase phase)
 {
@@ -69,6 +70,21 @@ static int sleep_on(struct prong_process *p, sleep_fn *sleep, prong_time deadlin
 	return sleep(a, 1, deadline) == PRONG_CANCELLED ? PRONG_CANCELLED : 0;
 }
 
+static bool passed(prong_time t)
+{
+	return t.ns_ != PRONG_FOREVER.ns_ && prongi_os_now() >= t.ns_;
+}
+
+/* A server that is stopped never says it. */
+static int await_word(struct prong_process *p)
+{
+	prong_time grace = prong_in_ms(GRACE_MS);
+
+	while (!over(prongi_phase_of(p)) && !passed(grace))
+		sleep_on(p, sleep_through, grace);
+	return over(prongi_phase_of(p)) ? 0 : PRONG_TIMEDOUT;
+}
+
 static int await(struct prong_process *p, sleep_fn *sleep, prong_time deadline)
 {
 	int r = 0;
@@ -76,12 +92,9 @@ static int await(struct prong_process *p, sleep_fn *sleep, prong_time deadline)
 	while (!over(prongi_phase_of(p))) {
 		if (r)
 			return r;
-		if (deadline.ns_ == PRONG_FOREVER.ns_ || prongi_os_now() < deadline.ns_)
-			r = sleep_on(p, sleep, deadline);
-		else if (ended_but_unsaid(p))
-			sleep_on(p, sleep_through, PRONG_FOREVER);
-		else
-			return PRONG_TIMEDOUT;
+		if (passed(deadline))
+			return ended_but_unsaid(p) ? await_word(p) : PRONG_TIMEDOUT;
+		r = sleep_on(p, sleep, deadline);
 	}
 	return 0;
 }

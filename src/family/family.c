@@ -386,6 +386,8 @@ void prong_family_stat(prong_family_stats *out)
 {
 	struct prongi_family *f = prongi_heap;
 
+	if (!out)
+		return;
 	memset(out, 0, sizeof *out);
 	if (!f)
 		return;

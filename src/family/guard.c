@@ -40,20 +40,30 @@ static bool nobody(int pid)
 
 /* --- the end of a server ------------------------------------------------------------------- */
 
-/* All children of this process die, and their ends are written down. */
-static void end_orphans(void)
+/* Await the end of a child, and write it down.  False: there is no child. */
+static bool end_orphan(void)
 {
 	struct prongi_end end;
+	struct prong_process *p;
 
-	while (prongi_os_kill_strangers(nobody) && prongi_os_child_peek(&end, true) == 0) {
-		struct prong_process *p = prongi_process_of(end.pid);
+	do
+		if (prongi_os_child_peek(&end, true))
+			return false;
+	while (end.stopped);
+	p = prongi_process_of(end.pid);
+	if (p && !(prongi_state(p) & PRONGI_ROOT) && !PRONGI_MUTANT(87))
+		prongi_process_note_end(p, &end, true);
+	prongi_os_child_reap(&end);
+	return true;
+}
 
-		if (end.stopped)
-			continue;
-		if (p && !(prongi_state(p) & PRONGI_ROOT) && !PRONGI_MUTANT(87))
-			prongi_process_note_end(p, &end, true);
-		prongi_os_child_reap(&end);
-	}
+/* All children of this process die, and their ends are written down; and theirs, who are its
+   children then. */
+static void end_orphans(void)
+{
+	for (int n; (n = prongi_os_kill_strangers(nobody)) > 0;)
+		while (n-- > 0 && end_orphan())
+			;
 }
 
 /* Members that were never this guard's to reap: the kernel has killed them with their server, but

@@ -397,8 +397,8 @@ static _Noreturn void quit(void)
 {
 	struct prongi_end end;
 
-	while (prongi_os_kill_strangers(is_guard))
-		if (prongi_os_child_peek(&end, true) == 0)
+	for (int n; (n = prongi_os_kill_strangers(is_guard)) > 0;)
+		while (n-- > 0 && prongi_os_child_peek(&end, true) == 0)
 			child_changed(&end);
 	_exit(0);
 }

@@ -271,6 +271,8 @@ void prong_future_report(const prong_future *f, prong_report *out)
 	const struct prongi_extra *e;
 	uint64_t v;
 
+	if (!out)
+		return;
 	memset(out, 0, sizeof *out);
 	if (!prongi_future_is(f))
 		return;

@@ -59,8 +59,10 @@ static void describe(const struct prong_pool *pool, const struct prongi_worker *
 size_t prong_pool_stat(prong_pool *pool, prong_pool_stats *out, prong_worker_stats *workers,
 		       size_t max)
 {
+	prong_pool_stats unwanted;
 	uint32_t places;
 
+	out = out ? out : &unwanted;
 	memset(out, 0, sizeof *out);
 	if (prongi_pool_check(pool, "pool_stat"))
 		return 0;

@@ -108,6 +108,8 @@ void prong_process_report(const prong_process *p, prong_report *out)
 {
 	uint64_t state;
 
+	if (!out)
+		return;
 	memset(out, 0, sizeof *out);
 	if (!p)
 		p = prong_process_self();

@@ -91,10 +91,12 @@ static void put_stack(struct text *t, const prong_report *r)
 
 size_t prong_report_text(const prong_report *r, char *buf, size_t size)
 {
-	struct text t = { buf, size, 0 };
+	struct text t = { buf, buf ? size : 0, 0 };
 
-	if (size)
+	if (t.size)
 		buf[0] = '\0';
+	if (!r)
+		return 0;
 	put_who(&t, r);
 	put_how(&t, r);
 	if (r->message[0])

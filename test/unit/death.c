@@ -447,6 +447,21 @@ static void nothing_is_taken_from_a_stopped_owner(void **state)
 	prong_free(h);
 }
 
+/* A child that has ended while nobody can say so: who joins it comes back. */
+static void a_stopped_server_keeps_no_deadline(void **state)
+{
+	prong_process *p = start(body_sleep, NULL, 0);
+	pid_t server = server_pid();
+
+	(void)state;
+	CHECK_EQ(kill(server, SIGSTOP), 0);
+	CHECK_OK(prong_process_signal(p, SIGKILL));
+	CHECK_EQ(prong_process_join(p, NULL, PRONG_NOW), PRONG_TIMEDOUT);
+	CHECK_EQ(prong_process_join(p, NULL, prong_in_ms(20)), PRONG_TIMEDOUT);
+	CHECK_EQ(kill(server, SIGCONT), 0);
+	CHECK_EQ(end(p), -SIGKILL);
+}
+
 /* A sleeper that was chosen to be woken and is stopped: the wake goes to the other.  It may also
    have got the lock before it stopped; then nobody else has it before it goes on. */
 static void stop_a_sleeper(struct holding *h)
@@ -571,6 +586,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(both_are_killed_at_once),
 	CASE(nothing_is_taken_from_a_stopped_owner),
 	CASE(a_stopped_sleeper_keeps_nobody_waiting),
+	CASE(a_stopped_server_keeps_no_deadline),
 	CASE(a_million_mutexes_of_one_dead),
 	CASE(grandchildren_of_a_dead_member_are_swept),
 };
