@@ -16,6 +16,12 @@ static int lock_and_count(void *arg)
 	return prong_mutex_unlock(&zero) != 0;
 }
 
+static int add(void *arg)
+{
+	++*(int *)arg;
+	return 0;
+}
+
 static int check_version(void)
 {
 	char text[32];
@@ -32,6 +38,7 @@ static int check_version(void)
 int main(void)
 {
 	prong_thread *t = NULL;
+	prong_process *p = NULL;
 	int count = 0, result = 1;
 	int *shared;
 
@@ -47,6 +54,10 @@ int main(void)
 	if (prong_thread_join(t, &result, PRONG_FOREVER) || result)
 		return 1;
 	prong_thread_free(t);
+	if (prong_process_start(&p, add, shared, 0, NULL) ||
+	    prong_process_join(p, &result, PRONG_FOREVER) || result)
+		return 1;
+	prong_process_free(p);
 	printf("prong %s: %d + %d\n", prong_version(), count, *shared);
 	return 0;
 }

@@ -5,7 +5,7 @@
 
 run() {
 	said=$(timeout 30 "$@") || fail "$* ended with $?"
-	test "$said" = "prong $(cat "$tmp/version"): 1 + 1" || fail "$* printed: $said"
+	test "$said" = "prong $(cat "$tmp/version"): 1 + 2" || fail "$* printed: $said"
 }
 
 sed -n 's/^#define PRONG_VERSION[ \t]*"\(.*\)"$/\1/p' "$SOURCE/include/prong/api.h" >"$tmp/version"

@@ -486,12 +486,13 @@ DEFINE_CASE(few_processes)
 
 static int body_aborts(void *arg)
 {
-	char *p = prong_alloc(1 << 20);
+	char *p = prong_alloc(8 << 20);
 
 	(void)arg;
-	memset(p, 1, 1 << 20);
+	memset(p, 1, 8 << 20);
 	abort();
 }
+
 
 /* Bytes on disk of all files in the current directory, and remove them. */
 static long long remove_files(int *n)
@@ -531,7 +532,7 @@ static int in_a_core_dump_is_small(const char *arg)
 	if (TEST_ASAN || TEST_TSAN || slowness() > 1)
 		return HELPER_SKIP;
 	CHECK(mkdtemp(dir) && chdir(dir) == 0);
-	CHECK_OK(prong_open(NULL));
+	CHECK_OK(prong_open(&(prong_family_opts){ .heap_size = 64 * GIB }));
 	limit(RLIMIT_CORE, RLIM_INFINITY);
 	begin = prong_clock();
 	p = start(body_aborts, NULL, 0);

@@ -60,7 +60,7 @@ static void starts_beside_64_threads_in_malloc(void **state)
 	for (int i = 0; i < 64; i++)
 		CHECK_EQ(pthread_join(t[i], NULL), 0);
 	print_message("%d of %d processes\n", done, n);
-	CHECK(done > 0);
+	CHECK(done == n || (done > 0 && !getenv("PRONG_TEST_SCALE")));
 }
 
 /* --- in a row ------------------------------------------------------------------------------ */
