@@ -29,10 +29,16 @@ enum {
 };
 
 static unsigned asked_reps = BENCH_REPS;
+static const char *left_out;
 
 void bench_ask(unsigned reps)
 {
 	asked_reps = reps;
+}
+
+void bench_leave_out(const char *word)
+{
+	left_out = word;
 }
 
 unsigned bench_count(unsigned full)
@@ -123,10 +129,18 @@ static double over_floor(const struct value *v)
 
 /* --- the run ---------------------------------------------------------------------------------- */
 
+/* Why the subject does not run; NULL when it does. */
+static const char *why_not(const struct bench_subject *s)
+{
+	if (left_out && s->name && strstr(s->name, left_out))
+		return "left out";
+	return s->missing ? s->missing() : NULL;
+}
+
 static void run_subject(const struct bench_subject *s, struct bench_out *out)
 {
 	memset(out->n, 0, sizeof(out->n));
-	if (!s->run || (s->missing && s->missing()))
+	if (!s->run || why_not(s))
 		return;
 	if (s->family)
 		s->run(s->arg, out);
@@ -204,7 +218,7 @@ static void add_figures(const struct bench_case *c, const struct bench_metric *m
 static void add_missing(const struct bench_case *c, const struct bench_subject *s,
 			const struct series *of)
 {
-	const char *why = s->missing ? s->missing() : NULL;
+	const char *why = why_not(s);
 	char text[104];
 	struct bench_row row;
 

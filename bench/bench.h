@@ -121,6 +121,9 @@ void bench_rows_print(void);
 /* Ask for so many repetitions, before the agent is started. */
 void bench_ask(unsigned reps);
 
+/* Leave out the subjects whose names have the word in them; NULL: none. */
+void bench_leave_out(const char *word);
+
 /* Run a case and add its rows. */
 void bench_run_case(const struct bench_case *c);
 

@@ -1,7 +1,8 @@
-/* prong-bench [--out FILE] [--reps N] [--list] [CASE...]
+/* prong-bench [--out FILE] [--reps N] [--without WORD] [--list] [CASE...]
 
    Run the cases whose rows' names begin with one of CASE, or all; write the rows to FILE and print
-   them as a table.  bench.h says how to read them. */
+   them as a table; without the subjects that have WORD in their names.  bench.h says how to read
+   them. */
 #include "bench.h"
 #include <err.h>
 #include <prong/prong.h>
@@ -10,14 +11,13 @@
 #include <unistd.h>
 
 static const struct bench_case *const nouns[] = {
-	bench_process, bench_thread, bench_mutex, bench_death, bench_open, bench_heap,
-	bench_sync,    bench_pipe,   bench_queue, bench_codec, bench_pool, bench_connection,
-	bench_remote,
-	bench_manager,
+	bench_process, bench_thread,     bench_mutex,  bench_death,   bench_open,
+	bench_heap,    bench_sync,       bench_pipe,   bench_queue,   bench_codec,
+	bench_pool,    bench_connection, bench_remote, bench_manager,
 };
 
 struct wishes {
-	const char *out;
+	const char *out, *without;
 	unsigned reps;
 	bool list;
 	char **cases; /* ends with NULL */
@@ -25,7 +25,8 @@ struct wishes {
 
 static _Noreturn void usage(void)
 {
-	fputs("usage: prong-bench [--out FILE] [--reps N] [--list] [CASE...]\n", stderr);
+	fputs("usage: prong-bench [--out FILE] [--reps N] [--without WORD] [--list] [CASE...]\n",
+	      stderr);
 	exit(2);
 }
 
@@ -48,6 +49,8 @@ static struct wishes parse(char **argv)
 			w.list = true;
 		else if (strcmp(*argv, "--out") == 0 && argv[1])
 			w.out = *++argv;
+		else if (strcmp(*argv, "--without") == 0 && argv[1])
+			w.without = *++argv;
 		else if (strcmp(*argv, "--reps") == 0)
 			w.reps = to_reps(*++argv);
 		else
@@ -121,6 +124,7 @@ int main(int argc, char **argv)
 	bench_rows_open(w.out);
 	bench_set_stdio_aside();
 	bench_ask(w.reps);
+	bench_leave_out(w.without);
 	bench_agent_start();
 	r = prong_open(NULL);
 	if (r)
