@@ -3,17 +3,21 @@
    in memory; and with threads empty tasks, a loop, and tasks that wait for tasks.
 
    All have two workers and one who submits, and nothing is pinned: three parties on two processors
-   are where the system puts them.  Each begins with as many tasks as are measured then, which do
-   not count: the table of tasks and the queue have grown.  Who submits without futures knows by the
-   last task that all are done.
+   are where the system puts them.  Of OpenMP and TBB, the one who submits is one of two, and helps
+   while it waits; OpenMP's threads spin all the time, the others' sleep when there is nothing to
+   do.  Each begins with as many tasks as are measured then, which do not count: the table of tasks
+   and the queue have grown.  Who submits without futures knows by the last task that all are done.
 
    Floors: a ring of cells from one process to two, without results or account; the calls alone, in
    one process; two wakes with a futex; kill, waitpid and a fork; one copy; one thread with half the
    loop; fib by itself.
 
-   Not measured: streams, groups, callbacks, limits.  Python's pools have no row for a killed
-   worker: the executor breaks for good, and Pool hangs when its worker was the one that held the
-   lock of the queue. */
+   A killed worker: prong's waits for a task when it is killed.  Python's Pool would hang for good
+   then, for its worker waits with the lock of the queue; so that one is killed within a task.  The
+   executors break for good, and the time is until a new one has run a task.  Libraries of threads
+   lose the whole program.
+
+   Not measured: streams, groups, callbacks, limits. */
 #include "channel.h"
 #include "pool.h"
 #include <err.h>
@@ -333,36 +337,38 @@ static void run_memory(const void *size, struct bench_out *out)
 	{ \
 		name, run, &(const struct rate){ __VA_ARGS__ }, false, NULL \
 	}
-#define PYTHON(name, what, n) \
+#define PROGRAM(name, python, what, n, missing) \
 	{ \
-		"python3 " name, bench_pool_py, &(const struct bench_pool_py){ what, n, false }, \
-			false, bench_pool_no_python \
+		name, bench_pool_py, &(const struct bench_pool_py){ python, what, n }, false, \
+			missing \
 	}
+#define PYTHON(name, what, n) PROGRAM("python3 " name, BENCH_PYTHON3, what, n, bench_pool_no_python)
 #define NEWEST(name, what, n) \
+	PROGRAM("newest Python " name, BENCH_NEWEST, what, n, bench_pool_no_newest)
+#define JOBLIB(name, what, n) PROGRAM("joblib " name, BENCH_JOBLIB, what, n, bench_pool_no_joblib)
+#define PEER(name, path, missing, ...) \
 	{ \
-		"newest Python " name, bench_pool_py, \
-			&(const struct bench_pool_py){ what, n, true }, false, \
-			bench_pool_no_newest \
+		name, bench_pool_peer, &(const struct bench_pool_peer){ path, __VA_ARGS__ }, \
+			false, missing \
 	}
+#define LIBGOMP(name, ...) PEER("libgomp" name, BENCH_LIBGOMP, bench_pool_no_libgomp, __VA_ARGS__)
+#define LIBOMP(name, ...)  PEER("libomp" name, BENCH_LIBOMP, bench_pool_no_libomp, __VA_ARGS__)
+#define TBB(name, ...)     PEER("TBB" name, BENCH_TBB, bench_pool_no_tbb, __VA_ARGS__)
+#define GLIB(name, ...)    PEER("GLib" name, BENCH_GLIB, bench_pool_no_glib, __VA_ARGS__)
+#define LIBUV(name, ...)   PEER("libuv" name, BENCH_LIBUV, bench_pool_no_libuv, __VA_ARGS__)
+/* The five, and the three that have chunks and tasks that wait. */
+#define LIBRARIES(...) \
+	TBB(" (the submitter is one)", __VA_ARGS__), GLIB(" GThreadPool", __VA_ARGS__), \
+		LIBUV(" uv_queue_work", __VA_ARGS__), \
+		LIBGOMP(" (the submitter is one)", __VA_ARGS__), \
+		LIBOMP(" (the submitter is one)", __VA_ARGS__)
+#define SUBMITTERS(...) \
+	TBB(" (the submitter is one)", __VA_ARGS__), \
+		LIBGOMP(" (the submitter is one)", __VA_ARGS__), \
+		LIBOMP(" (the submitter is one)", __VA_ARGS__)
 #define OWN(name, run, arg) \
 	{ \
 		name, run, arg, true, NULL \
-	}
-#ifdef BENCH_GOMP
-#define GOMP(name, run, n, whole) \
-	{ \
-		"libgomp " name, bench_pool_gomp, \
-			&(const struct bench_pool_gomp){ run, n, whole }, false, NULL \
-	}
-#else
-#define GOMP(name, run, n, whole) \
-	{ \
-		"libgomp " name, NULL, NULL, false, bench_pool_no_gomp \
-	}
-#endif
-#define NO_GLIB \
-	{ \
-		"GLib GThreadPool", NULL, NULL, false, bench_pool_no_glib \
 	}
 #define MIB 1048576.0
 
@@ -382,9 +388,10 @@ const struct bench_case bench_pool[] = {
 			NEWEST("Pool.map, chunk 1", "map-1", 20000),
 			PYTHON("ProcessPoolExecutor", "executor", 5000),
 			NEWEST("ProcessPoolExecutor", "executor", 5000),
+			JOBLIB("Parallel, batches of 1", "joblib-1", 2000),
 		},
-		.versus = { { "prong, futures : best Python", 0, 1, 0, 0x78, true },
-			    { "prong map, chunk 1 : best Python", 0, 2, 0, 0x78, true } },
+		.versus = { { "prong, futures : best Python", 0, 1, 0, 0xf8, true },
+			    { "prong map, chunk 1 : best Python", 0, 2, 0, 0xf8, true } },
 	},
 	{
 		.name = "pool-8",
@@ -406,8 +413,9 @@ const struct bench_case bench_pool[] = {
 			PROCESSES("prong map", map, add_one, sizeof(long), ITEMS, 0),
 			PYTHON("Pool.map", "map", ITEMS),
 			NEWEST("Pool.map", "map", ITEMS),
+			JOBLIB("Parallel, its own batches", "joblib", 50000),
 		},
-		.versus = { { "prong : best Python", 0, 0, 0, 6, true } },
+		.versus = { { "prong : best Python", 0, 0, 0, 0xe, true } },
 	},
 	{
 		.name = "pool-idle",
@@ -420,8 +428,16 @@ const struct bench_case bench_pool[] = {
 			PYTHON("ProcessPoolExecutor", "executor-idle", 100),
 			NEWEST("ProcessPoolExecutor", "executor-idle", 100),
 			PYTHON("Pool.apply", "apply", 100),
+			JOBLIB("loky", "loky-idle", 100),
+			TBB(" enqueue", "idle", 300, false),
+			GLIB(" GThreadPool", "idle", 300, false),
+			LIBUV(" uv_queue_work", "idle", 300, false),
+			LIBGOMP(" region (spins)", "idle", 300, false),
+			LIBOMP(" region (spins)", "idle", 300, false),
 		},
-		.versus = { { "prong, processes : best Python", 0, 0, 0, 0x1c, false } },
+		.versus = { { "prong, processes : best Python", 0, 0, 0, 0x3c, false },
+			    { "prong, threads : best library that sleeps", 0, 1, 0, 0x1c0,
+			      false } },
 	},
 	{
 		.name = "pool-replace",
@@ -429,7 +445,13 @@ const struct bench_case bench_pool[] = {
 		.metrics = { { "", "us", 0, 0 }, { "p99", "us", 0, 0.99 } },
 		.floor = { "kill, waitpid, fork, its first instruction",
 			   bench_pool_kill_and_fork, NULL, false, NULL },
-		.subjects = { OWN("prong", bench_pool_replace, "processes:1") },
+		.subjects = {
+			OWN("prong", bench_pool_replace, "processes:1"),
+			PYTHON("Pool, killed within a task", "pool-replace", 10),
+			PYTHON("ProcessPoolExecutor, made anew", "executor-replace", 10),
+			JOBLIB("loky, made anew", "loky-replace", 3),
+		},
+		.versus = { { "prong : best Python", 0, 0, 0, 0xe, false } },
 	},
 	{
 		.name = "pool-1MiB",
@@ -443,8 +465,12 @@ const struct bench_case bench_pool[] = {
 				  BENCH_MIB, COPIES, MIB),
 			PYTHON("Pool.map, chunk 1", "mib", 100),
 			NEWEST("Pool.map, chunk 1", "mib", 100),
+			JOBLIB("Parallel, batches of 1", "joblib-mib", 50),
+			THREADS("prong, threads, copied in", large, touch, BENCH_MIB, COPIES, MIB),
+			LIBRARIES("mib", COPIES, false),
 		},
-		.versus = { { "prong, copied in : best Python", 0, 0, 0, 0xc, true } },
+		.versus = { { "prong, copied in : best Python", 0, 0, 0, 0x1c, true },
+			    { "prong, threads : best library", 0, 5, 0, 0x7c0, true } },
 	},
 	{
 		.name = "pool-memory",
@@ -462,10 +488,34 @@ const struct bench_case bench_pool[] = {
 		.subjects = {
 			THREADS("prong, no futures", without_futures, empty, 0, TASKS, 0),
 			THREADS("prong, futures", with_futures, empty, 0, TASKS, 0),
-			GOMP("tasks", bench_gomp_tasks, ITEMS, false),
-			NO_GLIB,
+			LIBRARIES("tasks", TASKS, false),
 		},
-		.versus = { { "prong, no futures : libgomp", 0, 0, 0, 4, true } },
+		.versus = { { "prong, no futures : best library", 0, 0, 0, 0x7c, true },
+			    { "prong, no futures : GLib or libuv", 0, 0, 0, 0x18, true } },
+	},
+	{
+		.name = "pool-threads-map-1",
+		.reps = 5,
+		.metrics = { { "rate", "M/s", 0, 0 } },
+		.floor = FLOOR("the calls, in one thread", run_calls, .fn = add_one,
+			       .size = sizeof(long), .n = ITEMS),
+		.subjects = {
+			THREADS("prong map, chunk 1", map_by_one, add_one, sizeof(long), TASKS, 0),
+			SUBMITTERS("map-1", TASKS, false),
+		},
+		.versus = { { "prong : best library", 0, 0, 0, 0xe, true } },
+	},
+	{
+		.name = "pool-threads-map",
+		.reps = 5,
+		.metrics = { { "rate", "M/s", 0, 0 } },
+		.floor = FLOOR("the calls, in one thread", run_calls, .fn = add_one,
+			       .size = sizeof(long), .n = ITEMS),
+		.subjects = {
+			THREADS("prong map", map, add_one, sizeof(long), ITEMS, 0),
+			SUBMITTERS("map", ITEMS, false),
+		},
+		.versus = { { "prong : best library", 0, 0, 0, 0xe, true } },
 	},
 	{
 		.name = "pool-for",
@@ -475,9 +525,10 @@ const struct bench_case bench_pool[] = {
 		.subjects = {
 			OWN("prong, threads", bench_pool_for, "threads:2"),
 			OWN("prong, processes", bench_pool_for, "processes:2"),
-			GOMP("for", bench_gomp_for, BENCH_POOL_FLOATS, true),
+			LIBRARIES("for", 20, true),
 		},
-		.versus = { { "prong, threads : libgomp", 0, 0, 0, 4, false } },
+		.versus = { { "prong, threads : best library", 0, 0, 0, 0x7c, false },
+			    { "prong, threads : GLib or libuv", 0, 0, 0, 0x18, false } },
 	},
 	{
 		.name = "pool-fib",
@@ -486,9 +537,9 @@ const struct bench_case bench_pool[] = {
 		.floor = { "fib in one thread", bench_pool_fib_alone, NULL, false, NULL },
 		.subjects = {
 			OWN("prong, threads", bench_pool_fib, "threads:2"),
-			GOMP("tasks", bench_gomp_fib, BENCH_POOL_FIB, true),
+			SUBMITTERS("fib", BENCH_POOL_FIB, true),
 		},
-		.versus = { { "prong, threads : libgomp", 0, 0, 0, 2, false } },
+		.versus = { { "prong, threads : best library", 0, 0, 0, 0xe, false } },
 	},
 	{ .name = NULL },
 };

@@ -3,12 +3,12 @@
 #define BENCH_POOL_H
 
 #include "bench.h"
+#include "peer.h"
 #include <prong/prong.h>
 
 /* --- pool.c ----------------------------------------------------------------------------------- */
 
 enum {
-	BENCH_POOL_FLOATS = 1000000,
 	BENCH_POOL_FIB = 17
 };
 
@@ -42,40 +42,38 @@ void bench_pool_half(const void *arg, struct bench_out *out);
 void bench_pool_fib(const void *spec, struct bench_out *out);
 void bench_pool_fib_alone(const void *arg, struct bench_out *out);
 
-/* --- peers (pool_peers.c) --------------------------------------------------------------------- */
+/* --- peers (pool_peers.c): programs that print figures ---------------------------------------- */
 
-/* A figure of pool.py, which is run by python3 from PATH, or by the newest of pyenv. */
+/* A figure of pool.py. */
 struct bench_pool_py {
+	enum bench_pool_python {
+		BENCH_PYTHON3, /* of PATH */
+		BENCH_NEWEST,  /* of pyenv's */
+		BENCH_JOBLIB,  /* one that has joblib */
+		BENCH_PYTHONS
+	} python;
 	const char *what;
-	unsigned n;
-	bool newest;
+	unsigned n; /* full, see bench_count() */
 };
 
 void bench_pool_py(const void *py, struct bench_out *out);
 const char *bench_pool_no_python(void);
 const char *bench_pool_no_newest(void);
+const char *bench_pool_no_joblib(void);
 
-/* Runs in a process of its own, so that its threads end.  n is full, see bench_count(). */
-struct bench_pool_gomp {
-	double (*run)(unsigned n);
+/* A figure of another library's program, see peer.h. */
+struct bench_pool_peer {
+	const char *program; /* "" where it was not built */
+	const char *what;
 	unsigned n;
 	bool whole; /* n stays as it is */
 };
 
-void bench_pool_gomp(const void *gomp, struct bench_out *out);
-const char *bench_pool_no_gomp(void);
+void bench_pool_peer(const void *peer, struct bench_out *out);
+const char *bench_pool_no_libgomp(void);
+const char *bench_pool_no_libomp(void);
+const char *bench_pool_no_tbb(void);
 const char *bench_pool_no_glib(void);
-
-/* --- OpenMP (pool_gomp.c) --------------------------------------------------------------------- */
-
-/* M/s of n empty tasks; us of the loop over n floats; ns a call of fib(n). */
-double bench_gomp_tasks(unsigned n);
-double bench_gomp_for(unsigned n);
-double bench_gomp_fib(unsigned n);
-
-/* --- what is done (pool_work.c) --------------------------------------------------------------- */
-
-void bench_pool_scale(void *floats, size_t begin, size_t end);
-unsigned bench_pool_fib_calls(unsigned n);
+const char *bench_pool_no_libuv(void);
 
 #endif

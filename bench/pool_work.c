@@ -1,6 +1,6 @@
-/* What the pools of pool.c and libgomp work on, in a file of its own: no compiler can make less of
-   it for one of them. */
-#include "pool.h"
+/* What the pools of pool.c and of its peers' programs work on, in a file of its own: no compiler
+   can make less of it for one of them. */
+#include "peer.h"
 
 void bench_pool_scale(void *floats, size_t begin, size_t end)
 {
@@ -8,6 +8,11 @@ void bench_pool_scale(void *floats, size_t begin, size_t end)
 
 	for (size_t i = begin; i < end; i++)
 		f[i] = f[i] * 0.999f + 1.0f;
+}
+
+void bench_pool_add(long *item)
+{
+	++*item;
 }
 
 /* How often fib(n) calls fib, with the call itself. */

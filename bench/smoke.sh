@@ -8,8 +8,9 @@ bench=$1
 shift
 file=$(mktemp)
 trap 'rm -f "$file"' EXIT
+export OMP_WAIT_POLICY=passive # OpenMP's threads would spin against the other tests
 
-"$bench" --out "$file" --reps 1 "$@"
+"$bench" --out "$file" --reps 1 --without joblib "$@" # which takes seconds to start
 awk -F '\t' '
 	function figure(s) { return s == "-" || s ~ /^[0-9]+(\.[0-9]+)?$/ }
 	function bad(why) { print "line " NR ": " why ": " $0; failed = 1; exit 1 }
