@@ -135,6 +135,11 @@ void bench_agent_stop(void);
 /* Let the agent run the function, which must be static code on static arg. */
 void bench_agent_run(bench_fn *run, const void *arg, struct bench_out *out);
 
+/* --- Concurrency Kit, a peer of some (channel_ck.c) ------------------------------------------- */
+
+/* Why it is not measured; NULL when it is. */
+const char *bench_no_ck(void);
+
 /* --- the system (linux.c) --------------------------------------------------------------------- */
 
 int64_t bench_now(void); /* ns of CLOCK_MONOTONIC, the same for all processes */

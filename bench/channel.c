@@ -3,7 +3,8 @@
    Of the peers none outlives a death: who is killed inside the ring of semaphores, the cells or
    Boost's queue leaves it locked, short of a place or stuck.
 
-   Not here: what is done with them (queue.c), and Python's queue, which is a program (queue.c). */
+   Not here: what is done with them (queue.c), Concurrency Kit's rings (channel_ck.c), and Python's
+   queue, which is a program (queue.c). */
 #include "channel.h"
 #include "boost.h"
 #include <err.h>
@@ -161,6 +162,19 @@ static void sem_ring_get(void *at, void *data, size_t size)
 	ring_leave(r, &r->gets, &r->puts);
 }
 
+/* Only one byte, as prong in place. */
+static void sem_ring_put_in_place(void *at, const void *data, size_t size)
+{
+	sem_ring_put(at, data, 1);
+	(void)size;
+}
+
+static void sem_ring_get_in_place(void *at, void *data, size_t size)
+{
+	sem_ring_get(at, data, 1);
+	(void)size;
+}
+
 static void sem_ring_end(void *at)
 {
 	struct sem_ring *r = at;
@@ -170,6 +184,9 @@ static void sem_ring_end(void *at)
 
 const struct bench_channel bench_channel_sem = {
 	sem_ring_begin, sem_ring_put, sem_ring_get, sem_ring_end, 4, false
+};
+const struct bench_channel bench_channel_sem_in_place = {
+	sem_ring_begin, sem_ring_put_in_place, sem_ring_get_in_place, sem_ring_end, 4, false
 };
 
 /* --- Boost ------------------------------------------------------------------------------------ */

@@ -18,7 +18,8 @@ struct bench_channel {
 
 extern const struct bench_channel bench_channel_prong, bench_channel_in_place, bench_channel_sem,
 	bench_channel_boost, bench_channel_pipe, bench_channel_socketpair, bench_channel_mq,
-	bench_channel_cells, bench_channel_futex;
+	bench_channel_sem_in_place, bench_channel_cells, bench_channel_futex, bench_channel_ck,
+	bench_channel_ck_large;
 
 /* How many messages wait at most, where one may say so. */
 static inline unsigned bench_capacity(size_t size)

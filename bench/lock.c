@@ -12,6 +12,9 @@
 #if defined(BENCH_NSYNC)
 #include <nsync.h>
 #endif
+#if defined(BENCH_CK)
+#include <ck_spinlock.h>
+#endif
 
 enum {
 	INSIDE = 100
@@ -189,6 +192,24 @@ static inline void cas_unlock(word *l)
 	atomic_store_explicit(l, 0, memory_order_release);
 }
 LOOPS(cas, word, cas_lock, cas_unlock);
+
+/* --- Concurrency Kit's ------------------------------------------------------------------------ */
+
+#if defined(BENCH_CK)
+static void ck_fas_init(void *at)
+{
+	ck_spinlock_fas_init(at);
+}
+
+static void ck_ticket_init(void *at)
+{
+	ck_spinlock_ticket_init(at);
+}
+LOOPS(ck_fas, ck_spinlock_fas_t, ck_spinlock_fas_lock, ck_spinlock_fas_unlock);
+LOOPS(ck_ticket, ck_spinlock_ticket_t, ck_spinlock_ticket_lock, ck_spinlock_ticket_unlock);
+#else
+const struct bench_lock bench_lock_ck_fas, bench_lock_ck_ticket;
+#endif
 
 /* --- nsync ------------------------------------------------------------------------------------ */
 

@@ -20,7 +20,8 @@ struct bench_lock {
 
 extern const struct bench_lock bench_lock_prong, bench_lock_plain, bench_lock_pshared,
 	bench_lock_robust, bench_lock_adaptive, bench_lock_adaptive_pshared, bench_lock_spin,
-	bench_lock_semaphore, bench_lock_futex, bench_lock_nsync, bench_lock_cas;
+	bench_lock_semaphore, bench_lock_futex, bench_lock_nsync, bench_lock_ck_fas,
+	bench_lock_ck_ticket, bench_lock_cas;
 
 /* n increments of *v that no compiler may gather: the work of a critical section. */
 static inline void bench_work(volatile uint64_t *v, unsigned n)

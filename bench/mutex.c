@@ -304,12 +304,15 @@ static void run_fight_floor(const void *arg, struct bench_out *out)
 	PEER("glibc default (sleeps at once)", plain, w, out), \
 	PEER("glibc adaptive (up to 100 pauses)", adaptive, w, out), \
 	{ "nsync_mu (spins, then sleeps)" AT, BOUT(nsync, w, out), false, bench_no_nsync }
+#define CK_PEERS(w, out) \
+	{ "ck_spinlock_fas (never sleeps)" AT, BOUT(ck_fas, w, out), false, bench_no_ck }, \
+	{ "ck_spinlock_ticket (never sleeps)" AT, BOUT(ck_ticket, w, out), false, bench_no_ck }
 
-/* Subjects 1 to 6 are SHARED_PEERS, of which 6 never sleeps. */
-#define VERSUS(all) \
+/* Subject 6, of SHARED_PEERS, never sleeps; nor do ck's, which are the last two. */
+#define VERSUS(sleepers, ck) \
 	.versus = { \
-		{ "prong : best peer", 0, 0, 0, all, true }, \
-		{ "prong : best peer that sleeps", 0, 0, 0, (all) & ~(1u << 6), true }, \
+		{ "prong : best peer", 0, 0, 0, (sleepers) | 1u << 6 | (ck), true }, \
+		{ "prong : best peer that sleeps", 0, 0, 0, sleepers, true }, \
 	}
 #define FIGHT \
 	.before = bench_two_cpus, \
@@ -321,12 +324,13 @@ static void run_fight_floor(const void *arg, struct bench_out *out)
 		{ "ping-pong", "ns", PING_PONG, 0 }, \
 	}
 #define THREADS(out) \
-	FIGHT, VERSUS(0x3fe), \
+	FIGHT, VERSUS(0x3be, 0xc00), \
 	.subjects = { PRONG_BOUT(by_thread, out), SHARED_PEERS(by_posix, out), \
-		      THREADS_ONLY_PEERS(by_posix, out) }
+		      THREADS_ONLY_PEERS(by_posix, out), CK_PEERS(by_posix, out) }
 #define PROCESSES(out) \
-	FIGHT, VERSUS(0x7e), \
-	.subjects = { PRONG_BOUT(by_process, out), SHARED_PEERS(by_fork, out) }
+	FIGHT, VERSUS(0x3e, 0x180), \
+	.subjects = { PRONG_BOUT(by_process, out), SHARED_PEERS(by_fork, out), \
+		      CK_PEERS(by_fork, out) }
 
 const struct bench_case bench_mutex[] = {
 	{
@@ -345,6 +349,8 @@ const struct bench_case bench_mutex[] = {
 			{ "hand futex lock", ALONE(futex, false), false, NULL },
 			{ "sem_t", ALONE(semaphore, false), false, NULL },
 			{ "pthread_spinlock", ALONE(spin, false), false, NULL },
+			{ "ck_spinlock_fas", ALONE(ck_fas, false), false, bench_no_ck },
+			{ "ck_spinlock_ticket", ALONE(ck_ticket, false), false, bench_no_ck },
 		},
 		.versus = {
 			{ "prong : glibc default", 0, 0, 0, 1 << 2, false },

@@ -1,12 +1,12 @@
 /* Queues between processes: how many messages get through with one, two and four at each end, with
-   a partner who sleeps, a message there and back, and 1 MiB; beside a ring of two semaphores, Boost
-   and what the system and Python have.
+   a partner who sleeps, a message there and back, and 1 MiB; beside a ring of two semaphores,
+   Boost, Concurrency Kit and what the system and Python have.
 
-   All block when there is nothing to do.  prong looks for some 40 us before it sleeps, the others
-   sleep at once; so a round trip awake and one with a wake on each side are compared.  "asleep" and
-   "sleeper" have a pause before each trip or burst, in which the partner falls asleep.  One to one,
-   the parties are on processors 0 and 1; more of them are where the system puts them.  Each
-   case begins with messages that do not count.
+   All but Concurrency Kit's rings block when there is nothing to do.  prong looks for some 40 us
+   before it sleeps, the others sleep at once; so a round trip awake and one with a wake on each
+   side are compared.  "asleep" and "sleeper" have a pause before each trip or burst, in which the
+   partner falls asleep, if it is one that does.  One to one, the parties are on processors 0 and 1;
+   more of them are where the system puts them.  Each case begins with messages that do not count.
 
    Floors: cells that are looked at until they are there; a cache line there and back; two wakes
    with a futex; one copy.
@@ -406,32 +406,36 @@ static void run_python(const void *arg, struct bench_out *out)
 #define PIPE(...)       { "pipe()", TRIAL(pipe, __VA_ARGS__), false, NULL }
 #define SOCKETPAIR(...) { "socketpair()", TRIAL(socketpair, __VA_ARGS__), false, NULL }
 #define MQ(...)         { "POSIX mq, of 10", TRIAL(mq, __VA_ARGS__), false, bench_no_mq }
+#define CK(name, ...)   { name, TRIAL(ck, __VA_ARGS__), false, bench_no_ck }
 #define PYTHON(...) \
 	{ "Python Queue", run_python, &(const struct plan){ __VA_ARGS__ }, false, no_python }
 
 /* The order of the subjects of all small messages. */
-enum { FIRST, PLACE, SEMS, BOOSTS };
+enum { FIRST, PLACE, SEMS, BOOSTS, CKS = 8 };
 
 #define ALL(...) \
-	.before = bench_two_cpus, \
-	.subjects = { PRONG(__VA_ARGS__), IN_PLACE(__VA_ARGS__), SEM(__VA_ARGS__), \
-		      BOOST(__VA_ARGS__), PIPE(__VA_ARGS__), SOCKETPAIR(__VA_ARGS__), \
-		      MQ(__VA_ARGS__), PYTHON(__VA_ARGS__) }
+	PRONG(__VA_ARGS__), IN_PLACE(__VA_ARGS__), SEM(__VA_ARGS__), BOOST(__VA_ARGS__), \
+		PIPE(__VA_ARGS__), SOCKETPAIR(__VA_ARGS__), MQ(__VA_ARGS__), PYTHON(__VA_ARGS__)
 #define BESIDE(more) \
+	.before = bench_two_cpus, \
 	.versus = { { "prong : ring of two sem_t", 0, FIRST, 0, 1 << SEMS, more }, \
 		    { "prong : Boost.Interprocess", 0, FIRST, 0, 1 << BOOSTS, more }, \
-		    { "prong : best of the peers", 0, FIRST, 0, 0xfc, more } }
-#define RATE(...) \
+		    { "prong : best of the peers that sleep", 0, FIRST, 0, 0xfc, more }, \
+		    { "prong : ck_ring, which spins", 0, FIRST, 0, 1 << CKS, more } }
+#define RATE(ck, ...) \
 	.reps = 7, .metrics = { { "rate", "M/s", 0, 0 } }, BESIDE(true), \
-	.floor = { "cells, awake", TRIAL(cells, __VA_ARGS__), false, NULL }, ALL(__VA_ARGS__)
+	.floor = { "cells, awake", TRIAL(cells, __VA_ARGS__), false, NULL }, \
+	.subjects = { ALL(__VA_ARGS__), CK(ck, __VA_ARGS__) }
+#define SPSC "ck_ring spsc (spins)"
+#define MPMC "ck_ring mpmc (spins, yields)"
 #define FUTEX(...) { "futex, two wakes", TRIAL(futex, __VA_ARGS__), false, NULL }
 #define BURSTS &bursts, SMALL, 1, 1, 1000, MILLIONS
 #define COPIES &one_way, BENCH_MIB, 100, 1, 0
 
 const struct bench_case bench_queue[] = {
-	{ .name = "queue-64-1+1", RATE(&one_way, SMALL, 400000, 1, 0, MILLIONS) },
-	{ .name = "queue-64-2+2", RATE(&one_way, SMALL, 400000, 2, 0, MILLIONS) },
-	{ .name = "queue-64-4+4", RATE(&one_way, SMALL, 400000, 4, 0, MILLIONS) },
+	{ .name = "queue-64-1+1", RATE(SPSC, &one_way, SMALL, 400000, 1, 0, MILLIONS) },
+	{ .name = "queue-64-2+2", RATE(MPMC, &one_way, SMALL, 400000, 2, 0, MILLIONS) },
+	{ .name = "queue-64-4+4", RATE(MPMC, &one_way, SMALL, 400000, 4, 0, MILLIONS) },
 	{
 		.name = "queue-64-sleeper",
 		.reps = 5,
@@ -440,7 +444,7 @@ const struct bench_case bench_queue[] = {
 		.subjects = { PRONG(BURSTS), IN_PLACE(BURSTS), SEM(BURSTS), BOOST(BURSTS),
 			      PIPE(BURSTS), SOCKETPAIR(BURSTS), MQ(BURSTS) },
 		.versus = { { "prong : ring of two sem_t", 0, FIRST, 0, 1 << SEMS, true },
-			    { "prong : best of the peers", 0, FIRST, 0, 0x7c, true },
+			    { "prong : best of the peers that sleep", 0, FIRST, 0, 0x7c, true },
 			    { "prong : ring of two sem_t", 1, FIRST, 1, 1 << SEMS, false } },
 	},
 	{
@@ -449,7 +453,8 @@ const struct bench_case bench_queue[] = {
 		.metrics = { { "", "us", 0, 0 } },
 		.floor = { "cache line 0 - 1 - 0", run_ping_pong, NULL, false, NULL },
 		BESIDE(false),
-		ALL(&trips, SMALL, 8000, 1, 0, MICROSECONDS),
+		.subjects = { ALL(&trips, SMALL, 8000, 1, 0, MICROSECONDS),
+			      CK(SPSC, &trips, SMALL, 8000, 1, 0, MICROSECONDS) },
 	},
 	{
 		.name = "queue-round-trip-64-asleep",
@@ -457,7 +462,7 @@ const struct bench_case bench_queue[] = {
 		.metrics = { { "", "us", 0, 0 } },
 		.floor = FUTEX(&trips, SMALL, 30, 1, 1000, MICROSECONDS),
 		BESIDE(false),
-		ALL(&trips, SMALL, 30, 1, 1000, MICROSECONDS),
+		.subjects = { ALL(&trips, SMALL, 30, 1, 1000, MICROSECONDS) },
 	},
 	{
 		.name = "queue-1MiB",
@@ -468,9 +473,11 @@ const struct bench_case bench_queue[] = {
 			   &(const struct plan){ COPIES, GIGABYTES }, false, NULL },
 		.subjects = { PRONG(COPIES, GIGABYTES), SEM(COPIES, GIGABYTES),
 			      BOOST(COPIES, GIGABYTES), PIPE(COPIES, GIGABYTES),
-			      SOCKETPAIR(COPIES, GIGABYTES), PYTHON(COPIES, GIGABYTES) },
+			      SOCKETPAIR(COPIES, GIGABYTES), PYTHON(COPIES, GIGABYTES),
+			      { SPSC, TRIAL(ck_large, COPIES, GIGABYTES), false, bench_no_ck } },
 		.versus = { { "prong : ring of two sem_t", 0, 0, 0, 2, true },
-			    { "prong : best of the peers", 0, 0, 0, 0x3e, true } },
+			    { "prong : best of the peers that sleep", 0, 0, 0, 0x3e, true },
+			    { "prong : ck_ring, which spins", 0, 0, 0, 1 << 6, true } },
 	},
 	{
 		.name = "queue-1MiB-in-place",
@@ -479,8 +486,11 @@ const struct bench_case bench_queue[] = {
 		.metrics = { { "", "us", 0, 0 } },
 		.floor = { "a copy in one process", run_copy,
 			   &(const struct plan){ COPIES, MICROSECONDS }, false, NULL },
-		.subjects = { IN_PLACE(COPIES, MICROSECONDS), PRONG(COPIES, MICROSECONDS) },
-		.versus = { { "in place : copied", 0, 0, 0, 2, false } },
+		.subjects = { IN_PLACE(COPIES, MICROSECONDS), PRONG(COPIES, MICROSECONDS),
+			      { "ring of two sem_t, in place",
+				TRIAL(sem_in_place, COPIES, MICROSECONDS), false, NULL } },
+		.versus = { { "in place : copied", 0, 0, 0, 2, false },
+			    { "prong : ring of two sem_t", 0, 0, 0, 4, false } },
 	},
 	{ .name = NULL },
 };
