@@ -71,9 +71,8 @@ static void ck_put_small(void *at, const void *data, size_t size)
 	struct ck *c = at;
 
 	(void)size;
-	for (unsigned looks = 1;
-	     !(c->crowd ? ck_ring_enqueue_mpmc_small(&c->ring, c->u.small, d)
-			: ck_ring_enqueue_spsc_small(&c->ring, c->u.small, d));
+	for (unsigned looks = 1; !(c->crowd ? ck_ring_enqueue_mpmc_small(&c->ring, c->u.small, d)
+					    : ck_ring_enqueue_spsc_small(&c->ring, c->u.small, d));
 	     looks++)
 		again(c, looks);
 }

@@ -1,9 +1,12 @@
 /* The heap: a block allocated and freed at once, by one thread while a second is alive, beside
-   malloc().  For information: one size of one pattern says little about an allocator.
+   malloc() and Boost.Interprocess' allocator for shared memory, which is as prong's for processes.
+   For information: one size of one pattern says little about an allocator.
 
    What prong_alloc_to() gives is zeroed, so calloc() is the like of it: of 4 KiB the zeros are most
    of what it costs.  prong_alloc() is as malloc().  No floor: nothing here crosses processors. */
 #include "bench.h"
+#include "boost.h"
+#include "channel.h"
 #include <err.h>
 #include <prong/prong.h>
 #include <pthread.h>
@@ -72,6 +75,22 @@ static void by_calloc(size_t size, unsigned n)
 	}
 }
 
+#if defined(BENCH_BOOST)
+static void by_boost(size_t size, unsigned n)
+{
+	enum {
+		ALL = 1 << 20
+	};
+	static void *heap;
+
+	if (!heap)
+		use(heap = bench_boost_heap_new(bench_shared(ALL), ALL));
+	bench_boost_heap_pairs(heap, size, n);
+}
+#else
+#define by_boost NULL
+#endif
+
 static void *stay(void *arg)
 {
 	_Atomic uint32_t *leave = arg;
@@ -120,10 +139,12 @@ static void run(const void *arg, struct bench_out *out)
 		{ "prong_alloc_to + prong_free_at", PLAN(by_alloc_to, bytes), true, NULL }, \
 		{ "malloc + free", PLAN(by_malloc, bytes), false, NULL }, \
 		{ "calloc + free", PLAN(by_calloc, bytes), false, NULL }, \
+		{ "Boost.Interprocess' allocator", PLAN(by_boost, bytes), false, bench_no_boost }, \
 	}, \
 	.versus = { { "prong_alloc : malloc", 0, 0, 0, 1 << 2, false }, \
 		    { "prong_alloc_to : malloc", 0, 1, 0, 1 << 2, false }, \
-		    { "prong_alloc_to : calloc", 0, 1, 0, 1 << 3, false } }
+		    { "prong_alloc_to : calloc", 0, 1, 0, 1 << 3, false }, \
+		    { "prong_alloc : Boost.Interprocess", 0, 0, 0, 1 << 4, false } }
 
 const struct bench_case bench_heap[] = {
 	{ .name = "alloc-free-16", CASE(16) },

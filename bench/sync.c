@@ -1,17 +1,17 @@
-/* Semaphore, event, condition, barrier, rwlock and once beside glibc's process-shared ones.
+/* Semaphore, event, condition, barrier, rwlock and once beside glibc's process-shared ones, and
+   those of Boost.Interprocess, Concurrency Kit and Python that are not glibc's in another coat.
 
    Alone: one thread does the pair of calls again and again, in the heap, while a second thread
    sleeps, for glibc leaves its atomics out where there is one thread.  Two: a partner on the other
-   processor does its half of each round.  A round of two semaphores or of a condition is there and
-   back; of a barrier, both have come; the readers of an rwlock do not wait for each other.
+   processor does its half of each round.  A round of two semaphores, two events or of a condition
+   is there and back; of a barrier, both have come; the readers of an rwlock do not wait for each
+   other.  glibc has no event: a mutex, a condition and a flag stand for it, as they do in Python.
 
    Not measured: more parties than processors, deadlines, signal handlers. */
-#define _GNU_SOURCE
-#include "bench.h"
+#include "sync.h"
+#include "channel.h"
+#include "connection.h"
 #include <err.h>
-#include <prong/prong.h>
-#include <pthread.h>
-#include <semaphore.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,38 +28,7 @@ static void check(int r, const char *what)
 		errx(1, "%s: %d", what, r);
 }
 
-/* What the parties share: each on lines of its own. */
-struct table {
-	alignas(128) union {
-		struct {
-			prong_mutex m;
-			prong_cond c;
-			prong_sem sem[2];
-			prong_event e;
-			prong_barrier b;
-			prong_rwlock rw;
-			prong_once o;
-		} ours;
-		struct {
-			pthread_mutex_t m;
-			pthread_cond_t c;
-			sem_t sem[2];
-			pthread_barrier_t b;
-			pthread_rwlock_t rw;
-			pthread_once_t o;
-		} theirs;
-	} u;
-	alignas(128) volatile int turn; /* under m */
-	alignas(128) _Atomic uint32_t ready;
-};
-
-struct kind {
-	void (*init)(struct table *t);
-	void (*alone)(struct table *t, unsigned n);
-	void (*half)(struct table *t, int me, unsigned n); /* of each of n rounds; me: 0, 1 */
-};
-
-static void nothing(struct table *t)
+static void nothing(struct bench_table *t)
 {
 	(void)t;
 }
@@ -70,13 +39,9 @@ static int do_nothing(void *arg)
 	return 0;
 }
 
-static void do_nothing_either(void)
-{
-}
-
 /* --- prong ------------------------------------------------------------------------------------ */
 
-static void sem_alone(struct table *t, unsigned n)
+static void sem_alone(struct bench_table *t, unsigned n)
 {
 	while (n-- > 0) {
 		check(prong_sem_post(&t->u.ours.sem[0], 1), "prong_sem_post");
@@ -84,7 +49,7 @@ static void sem_alone(struct table *t, unsigned n)
 	}
 }
 
-static void sem_half(struct table *t, int me, unsigned n)
+static void sem_half(struct bench_table *t, int me, unsigned n)
 {
 	while (n-- > 0) {
 		if (me == 0)
@@ -95,16 +60,30 @@ static void sem_half(struct table *t, int me, unsigned n)
 	}
 }
 
-static void event_alone(struct table *t, unsigned n)
+static void event_alone(struct bench_table *t, unsigned n)
 {
 	while (n-- > 0) {
-		check(prong_event_set(&t->u.ours.e), "prong_event_set");
-		check(prong_event_wait(&t->u.ours.e, PRONG_FOREVER), "prong_event_wait");
-		check(prong_event_clear(&t->u.ours.e), "prong_event_clear");
+		check(prong_event_set(&t->u.ours.e[0]), "prong_event_set");
+		check(prong_event_wait(&t->u.ours.e[0], PRONG_FOREVER), "prong_event_wait");
+		check(prong_event_clear(&t->u.ours.e[0]), "prong_event_clear");
 	}
 }
 
-static void cond_alone(struct table *t, unsigned n)
+static void event_half(struct bench_table *t, int me, unsigned n)
+{
+	prong_event *mine = &t->u.ours.e[me], *other = &t->u.ours.e[!me];
+
+	while (n-- > 0) {
+		if (me == 0)
+			check(prong_event_set(other), "prong_event_set");
+		check(prong_event_wait(mine, PRONG_FOREVER), "prong_event_wait");
+		check(prong_event_clear(mine), "prong_event_clear");
+		if (me == 1)
+			check(prong_event_set(other), "prong_event_set");
+	}
+}
+
+static void cond_alone(struct bench_table *t, unsigned n)
 {
 	while (n-- > 0) {
 		check(prong_mutex_lock(&t->u.ours.m, PRONG_FOREVER), "prong_mutex_lock");
@@ -113,7 +92,7 @@ static void cond_alone(struct table *t, unsigned n)
 	}
 }
 
-static void cond_half(struct table *t, int me, unsigned n)
+static void cond_half(struct bench_table *t, int me, unsigned n)
 {
 	while (n-- > 0) {
 		check(prong_mutex_lock(&t->u.ours.m, PRONG_FOREVER), "prong_mutex_lock");
@@ -126,30 +105,30 @@ static void cond_half(struct table *t, int me, unsigned n)
 	}
 }
 
-static void barrier_one(struct table *t)
+static void barrier_one(struct bench_table *t)
 {
 	t->u.ours.b = (prong_barrier)PRONG_BARRIER(1);
 }
 
-static void barrier_two(struct table *t)
+static void barrier_two(struct bench_table *t)
 {
 	t->u.ours.b = (prong_barrier)PRONG_BARRIER(2);
 }
 
-static void barrier_alone(struct table *t, unsigned n)
+static void barrier_alone(struct bench_table *t, unsigned n)
 {
 	while (n-- > 0)
 		check(prong_barrier_wait(&t->u.ours.b, NULL, NULL, NULL, PRONG_FOREVER),
 		      "prong_barrier_wait");
 }
 
-static void barrier_half(struct table *t, int me, unsigned n)
+static void barrier_half(struct bench_table *t, int me, unsigned n)
 {
 	(void)me;
 	barrier_alone(t, n);
 }
 
-static void read_alone(struct table *t, unsigned n)
+static void read_alone(struct bench_table *t, unsigned n)
 {
 	while (n-- > 0) {
 		check(prong_rwlock_read(&t->u.ours.rw, PRONG_FOREVER), "prong_rwlock_read");
@@ -157,13 +136,13 @@ static void read_alone(struct table *t, unsigned n)
 	}
 }
 
-static void read_half(struct table *t, int me, unsigned n)
+static void read_half(struct bench_table *t, int me, unsigned n)
 {
 	(void)me;
 	read_alone(t, n);
 }
 
-static void write_alone(struct table *t, unsigned n)
+static void write_alone(struct bench_table *t, unsigned n)
 {
 	while (n-- > 0) {
 		check(prong_rwlock_write(&t->u.ours.rw, PRONG_FOREVER), "prong_rwlock_write");
@@ -171,132 +150,16 @@ static void write_alone(struct table *t, unsigned n)
 	}
 }
 
-static void once_alone(struct table *t, unsigned n)
+static void once_alone(struct bench_table *t, unsigned n)
 {
 	while (n-- > 0)
 		check(prong_once_run(&t->u.ours.o, do_nothing, NULL, PRONG_FOREVER),
 		      "prong_once_run");
 }
 
-/* --- glibc ------------------------------------------------------------------------------------ */
-
-static void glibc_init(struct table *t, unsigned parties)
-{
-	pthread_mutexattr_t ma;
-	pthread_condattr_t ca;
-	pthread_barrierattr_t ba;
-	pthread_rwlockattr_t ra;
-
-	pthread_mutexattr_init(&ma);
-	pthread_condattr_init(&ca);
-	pthread_barrierattr_init(&ba);
-	pthread_rwlockattr_init(&ra);
-	pthread_mutexattr_setpshared(&ma, PTHREAD_PROCESS_SHARED);
-	pthread_condattr_setpshared(&ca, PTHREAD_PROCESS_SHARED);
-	pthread_barrierattr_setpshared(&ba, PTHREAD_PROCESS_SHARED);
-	pthread_rwlockattr_setpshared(&ra, PTHREAD_PROCESS_SHARED);
-	check(pthread_mutex_init(&t->u.theirs.m, &ma), "pthread_mutex_init");
-	check(pthread_cond_init(&t->u.theirs.c, &ca), "pthread_cond_init");
-	check(pthread_barrier_init(&t->u.theirs.b, &ba, parties), "pthread_barrier_init");
-	check(pthread_rwlock_init(&t->u.theirs.rw, &ra), "pthread_rwlock_init");
-	check(sem_init(&t->u.theirs.sem[0], 1, 0), "sem_init");
-	check(sem_init(&t->u.theirs.sem[1], 1, 0), "sem_init");
-}
-
-static void glibc_one(struct table *t)
-{
-	glibc_init(t, 1);
-}
-
-static void glibc_two(struct table *t)
-{
-	glibc_init(t, 2);
-}
-
-static void glibc_sem_alone(struct table *t, unsigned n)
-{
-	while (n-- > 0) {
-		check(sem_post(&t->u.theirs.sem[0]), "sem_post");
-		check(sem_wait(&t->u.theirs.sem[0]), "sem_wait");
-	}
-}
-
-static void glibc_sem_half(struct table *t, int me, unsigned n)
-{
-	while (n-- > 0) {
-		if (me == 0)
-			check(sem_post(&t->u.theirs.sem[1]), "sem_post");
-		check(sem_wait(&t->u.theirs.sem[me]), "sem_wait");
-		if (me == 1)
-			check(sem_post(&t->u.theirs.sem[0]), "sem_post");
-	}
-}
-
-static void glibc_cond_alone(struct table *t, unsigned n)
-{
-	while (n-- > 0) {
-		check(pthread_mutex_lock(&t->u.theirs.m), "pthread_mutex_lock");
-		check(pthread_cond_signal(&t->u.theirs.c), "pthread_cond_signal");
-		check(pthread_mutex_unlock(&t->u.theirs.m), "pthread_mutex_unlock");
-	}
-}
-
-static void glibc_cond_half(struct table *t, int me, unsigned n)
-{
-	while (n-- > 0) {
-		check(pthread_mutex_lock(&t->u.theirs.m), "pthread_mutex_lock");
-		while (t->turn != me)
-			check(pthread_cond_wait(&t->u.theirs.c, &t->u.theirs.m),
-			      "pthread_cond_wait");
-		t->turn = !me;
-		check(pthread_cond_signal(&t->u.theirs.c), "pthread_cond_signal");
-		check(pthread_mutex_unlock(&t->u.theirs.m), "pthread_mutex_unlock");
-	}
-}
-
-static void glibc_barrier_alone(struct table *t, unsigned n)
-{
-	while (n-- > 0)
-		pthread_barrier_wait(&t->u.theirs.b);
-}
-
-static void glibc_barrier_half(struct table *t, int me, unsigned n)
-{
-	(void)me;
-	glibc_barrier_alone(t, n);
-}
-
-static void glibc_read_alone(struct table *t, unsigned n)
-{
-	while (n-- > 0) {
-		check(pthread_rwlock_rdlock(&t->u.theirs.rw), "pthread_rwlock_rdlock");
-		check(pthread_rwlock_unlock(&t->u.theirs.rw), "pthread_rwlock_unlock");
-	}
-}
-
-static void glibc_read_half(struct table *t, int me, unsigned n)
-{
-	(void)me;
-	glibc_read_alone(t, n);
-}
-
-static void glibc_write_alone(struct table *t, unsigned n)
-{
-	while (n-- > 0) {
-		check(pthread_rwlock_wrlock(&t->u.theirs.rw), "pthread_rwlock_wrlock");
-		check(pthread_rwlock_unlock(&t->u.theirs.rw), "pthread_rwlock_unlock");
-	}
-}
-
-static void glibc_once_alone(struct table *t, unsigned n)
-{
-	while (n-- > 0)
-		check(pthread_once(&t->u.theirs.o, do_nothing_either), "pthread_once");
-}
-
 /* --- the floor -------------------------------------------------------------------------------- */
 
-static void cas_alone(struct table *t, unsigned n)
+static void cas_alone(struct bench_table *t, unsigned n)
 {
 	while (n-- > 0) {
 		/* acquire and release: of nobody, but a lock needs them. */
@@ -308,34 +171,34 @@ static void cas_alone(struct table *t, unsigned n)
 /* --- running ---------------------------------------------------------------------------------- */
 
 struct plan {
-	const struct kind *kind;
+	const struct bench_kind *kind;
 	enum { THREADS, PROCESSES } parties;
 	bool heap;
 };
 
 struct party {
-	struct table *t;
-	const struct kind *kind;
+	struct bench_table *t;
+	const struct bench_kind *kind;
 	int me;
 	unsigned n;
 	double ns; /* for a round */
 };
 
 /* Kept for the next run. */
-static struct table *table_of(bool heap)
+static struct bench_table *table_of(bool heap)
 {
-	static struct table *table[2];
+	static struct bench_table *table[2];
 
 	if (!table[heap]) {
-		char *p = heap ? prong_alloc(2 * sizeof(struct table))
-			       : bench_shared(2 * sizeof(struct table));
+		char *p = heap ? prong_alloc(2 * sizeof(struct bench_table))
+			       : bench_shared(2 * sizeof(struct bench_table));
 
 		if (!p)
 			errx(1, "no memory for a table");
-		p += -(uintptr_t)p % alignof(struct table);
-		table[heap] = (struct table *)(void *)p;
+		p += -(uintptr_t)p % alignof(struct bench_table);
+		table[heap] = (struct bench_table *)(void *)p;
 	}
-	memset(table[heap], 0, sizeof(struct table));
+	memset(table[heap], 0, sizeof(struct bench_table));
 	return table[heap];
 }
 
@@ -352,7 +215,7 @@ static void *stay(void *arg)
 static void run_alone(const void *arg, struct bench_out *out)
 {
 	const struct plan *plan = arg;
-	struct table *t = table_of(plan->heap);
+	struct bench_table *t = table_of(plan->heap);
 	unsigned n = bench_count(PAIRS) / PARTS;
 	_Atomic uint32_t leave = 0;
 	double ns[PARTS];
@@ -440,7 +303,7 @@ static void with_posix(const struct plan *plan, struct party *mine, struct party
 static void run_two(const void *arg, struct bench_out *out)
 {
 	const struct plan *plan = arg;
-	struct table *t = table_of(plan->heap);
+	struct bench_table *t = table_of(plan->heap);
 	struct party mine = { t, plan->kind, 0, bench_count(ROUNDS), 0 };
 	struct party other = { t, plan->kind, 1, mine.n, 0 };
 
@@ -456,64 +319,104 @@ static void run_ping_pong(const void *arg, struct bench_out *out)
 	bench_push(out, 0, bench_ping_pong(bench_count(200)));
 }
 
+/* --- Python ----------------------------------------------------------------------------------- */
+
+struct script {
+	const char *what;
+	unsigned n;
+};
+
+static void run_python(const void *arg, struct bench_out *out)
+{
+	const struct script *script = arg;
+	char command[800];
+	double ns;
+	FILE *f;
+
+	snprintf(command, sizeof command, BENCH_PYTHON_IN_PATH " '%s' %s %u 2>/dev/null",
+		 BENCH_SYNC_PY, script->what, bench_count(script->n));
+	f = popen(command, "re");
+	if (f && fscanf(f, "%lf", &ns) == 1)
+		bench_push(out, 0, ns);
+	if (f)
+		pclose(f);
+}
+
 /* --- cases ------------------------------------------------------------------------------------ */
 
-static const struct kind sem = { nothing, sem_alone, sem_half },
-			 event = { nothing, event_alone, NULL },
-			 cond = { nothing, cond_alone, cond_half },
-			 barrier1 = { barrier_one, barrier_alone, NULL },
-			 barrier2 = { barrier_two, NULL, barrier_half },
-			 reading = { nothing, read_alone, read_half },
-			 writing = { nothing, write_alone, NULL },
-			 once = { nothing, once_alone, NULL },
-			 glibc_sem = { glibc_two, glibc_sem_alone, glibc_sem_half },
-			 glibc_cond = { glibc_two, glibc_cond_alone, glibc_cond_half },
-			 glibc_barrier1 = { glibc_one, glibc_barrier_alone, NULL },
-			 glibc_barrier2 = { glibc_two, NULL, glibc_barrier_half },
-			 glibc_reading = { glibc_two, glibc_read_alone, glibc_read_half },
-			 glibc_writing = { glibc_two, glibc_write_alone, NULL },
-			 glibc_once = { glibc_two, glibc_once_alone, NULL },
-			 cas = { nothing, cas_alone, NULL };
+static const struct bench_kind sem = { nothing, sem_alone, sem_half },
+			       event = { nothing, event_alone, event_half },
+			       cond = { nothing, cond_alone, cond_half },
+			       barrier1 = { barrier_one, barrier_alone, NULL },
+			       barrier2 = { barrier_two, NULL, barrier_half },
+			       reading = { nothing, read_alone, read_half },
+			       writing = { nothing, write_alone, NULL },
+			       once = { nothing, once_alone, NULL },
+			       cas = { nothing, cas_alone, NULL };
 
 #define PLAN(kind, parties, heap) &(const struct plan){ &kind, parties, heap }
+#define OF(name, run, kind, parties, missing) \
+	{ \
+		name, run, PLAN(kind, parties, false), false, missing \
+	}
+#define PYTHON(what, n) \
+	{ \
+		"Python multiprocessing", run_python, &(const struct script){ what, n }, false, \
+			bench_no_python \
+	}
+
+/* The subjects after prong and glibc.  What prong waits for it looks at first, for some 40 us;
+   glibc, Boost and Python sleep at once; ck never sleeps. */
+#define CK(name, run, kind, parties) \
+	OF("ck_" name ", never sleeps", run, bench_ck_##kind, parties, bench_no_ck)
+#define BOOST(run, kind, parties) \
+	OF("Boost sharable mutex", run, bench_boost_##kind, parties, bench_no_boost)
+#define RWLOCKS(run, kind, parties) \
+	BOOST(run, kind, parties), CK("rwlock", run, kind, parties), \
+		CK("brlock", run, br_##kind, parties)
+
 #define CAS_FLOOR \
 	.before = bench_two_cpus, .metrics = { { "", "ns", 0, 0 } }, \
 	.floor = { "exchange + release store", run_alone, PLAN(cas, THREADS, false), false, NULL }
 #define LINE_FLOOR \
 	.before = bench_two_cpus, .metrics = { { "", "ns", 0, 0 } }, \
 	.floor = { "cache line 0 - 1 - 0", run_ping_pong, NULL, false, NULL }
-#define ALONE(what, kind) \
+#define ALONE(what, kind, ...) \
 	{ .name = what, CAS_FLOOR, \
 	  .subjects = { { "prong", run_alone, PLAN(kind, THREADS, true), true, NULL }, \
-			{ "glibc pshared", run_alone, PLAN(glibc_##kind, THREADS, false), false, \
-			  NULL } }, \
+			OF("glibc pshared", run_alone, bench_glibc_##kind, THREADS, NULL), \
+			__VA_ARGS__ }, \
 	  .versus = { { "prong : glibc", 0, 0, 0, 2, false } } }
-#define TWO(what, kind, parties) \
+#define TWO(what, kind, parties, ...) \
 	{ .name = what, LINE_FLOOR, \
-	  .subjects = { { "prong, cpus 0 and 1", run_two, PLAN(kind, parties, true), true, NULL }, \
-			{ "glibc pshared, cpus 0 and 1", run_two, \
-			  PLAN(glibc_##kind, parties, false), false, NULL } }, \
+	  .subjects = { { "prong (looks, then sleeps), cpus 0 and 1", run_two, \
+			  PLAN(kind, parties, true), true, NULL }, \
+			OF("glibc pshared (sleeps at once), cpus 0 and 1", run_two, \
+			   bench_glibc_##kind, parties, NULL), \
+			__VA_ARGS__ }, \
 	  .versus = { { "prong : glibc", 0, 0, 0, 2, false } } }
+#define NO_MORE { NULL, NULL, NULL, false, NULL }
 
 const struct bench_case bench_sync[] = {
-	ALONE("sync-sem-post-wait", sem),
-	ALONE("sync-cond-signal-nobody", cond),
-	ALONE("sync-barrier-of-1", barrier1),
-	ALONE("sync-rwlock-read", reading),
-	ALONE("sync-rwlock-write", writing),
-	ALONE("sync-once-done", once),
-	{
-		.name = "sync-event-set-wait-clear",
-		CAS_FLOOR,
-		.subjects = { { "prong", run_alone, PLAN(event, THREADS, true), true, NULL } },
-	},
-	TWO("sync-sem-round-2-threads", sem, THREADS),
-	TWO("sync-sem-round-2-processes", sem, PROCESSES),
-	TWO("sync-cond-turns-2-threads", cond, THREADS),
-	TWO("sync-cond-turns-2-processes", cond, PROCESSES),
-	TWO("sync-barrier-2-threads", barrier2, THREADS),
-	TWO("sync-barrier-2-processes", barrier2, PROCESSES),
-	TWO("sync-rwlock-2-readers-threads", reading, THREADS),
-	TWO("sync-rwlock-2-readers-processes", reading, PROCESSES),
+	ALONE("sync-sem-post-wait", sem, PYTHON("sem", 100000)),
+	ALONE("sync-event-set-wait-clear", event, PYTHON("event", 20000)),
+	ALONE("sync-cond-signal-nobody", cond, PYTHON("cond", 50000)),
+	ALONE("sync-barrier-of-1", barrier1, CK("barrier", run_alone, barrier1, THREADS),
+	      PYTHON("barrier", 5000)),
+	ALONE("sync-rwlock-read", reading, RWLOCKS(run_alone, reading, THREADS)),
+	ALONE("sync-rwlock-write", writing, RWLOCKS(run_alone, writing, THREADS)),
+	ALONE("sync-once-done", once, NO_MORE),
+	TWO("sync-sem-round-2-threads", sem, THREADS, NO_MORE),
+	TWO("sync-sem-round-2-processes", sem, PROCESSES, PYTHON("sem-2", 2000)),
+	TWO("sync-event-round-2-threads", event, THREADS, NO_MORE),
+	TWO("sync-event-round-2-processes", event, PROCESSES, PYTHON("event-2", 2000)),
+	TWO("sync-cond-turns-2-threads", cond, THREADS, NO_MORE),
+	TWO("sync-cond-turns-2-processes", cond, PROCESSES, PYTHON("cond-2", 2000)),
+	TWO("sync-barrier-2-threads", barrier2, THREADS, CK("barrier", run_two, barrier2, THREADS)),
+	TWO("sync-barrier-2-processes", barrier2, PROCESSES,
+	    CK("barrier", run_two, barrier2, PROCESSES), PYTHON("barrier-2", 1000)),
+	TWO("sync-rwlock-2-readers-threads", reading, THREADS, RWLOCKS(run_two, reading, THREADS)),
+	TWO("sync-rwlock-2-readers-processes", reading, PROCESSES,
+	    RWLOCKS(run_two, reading, PROCESSES)),
 	{ .name = NULL },
 };
