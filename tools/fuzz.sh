@@ -31,7 +31,7 @@ fi
 for name; do
 	# shellcheck disable=SC2086 # FLAGS are many
 	$CLANG $FLAGS -fsanitize=fuzzer -o "$out/fuzz_$name" "fuzz/fuzz_$name.c" "$out/libprong.a" \
-		-lcrypto -pthread
+		-lssl -lcrypto -pthread
 	mkdir -p "$out/$name"
 	echo "fuzz: $name, $SECONDS s"
 	"$out/fuzz_$name" -max_total_time="$SECONDS" -timeout="$PATIENCE" -rss_limit_mb=2048 \

@@ -10,8 +10,8 @@
 
    Both ends prove to each other that they know the same key, and nobody else gets
    more than "#FAILURE#" for an answer.  That is all: what passes is neither secret nor
-   safe from change by who is on the way.  So an address that other machines reach has
-   to be asked for.
+   safe from change by who is on the way, unless both ends are prong's and have .tls.
+   So an address that other machines reach has to be asked for.
 
    A network connection belongs to the process that made it: it cannot be given away,
    carries no descriptors, and in a process that is forked later it is not there, nor is
@@ -38,6 +38,22 @@ PRONG_BEGIN_DECLS
 
 typedef struct prong_listener prong_listener;
 
+/* TLS 1.3 under it all, between programs of prong's: each shows a certificate and believes the
+   other's only if it comes from its authority; then they prove the key.  Paths of files in PEM,
+   which are read once, when the listener is opened, or what connects made. */
+typedef struct prong_tls {
+	const char *certificate; /* ours, and behind it those between it and the authority */
+	const char *key;         /* its private key, without a password; NULL: in certificate */
+	const char *authority;   /* one or more certificates: whom we believe.  Nobody else, also
+				    not those that the system believes */
+	const char *name;        /* what the other's certificate has to be for: a host, or a number
+				    of IP.  NULL: the host in the address; a listener: any, and
+				    so where the address is a path */
+	bool any_name;           /* also where the address has a host */
+	uint8_t reserved1_[7];   /* must be zero, and what follows */
+	uint64_t reserved_[4];
+} prong_tls;
+
 /* Whom we talk to, and what we let them do.  All-zero means the defaults, but for the
    key, which has none. */
 typedef struct prong_auth {
@@ -55,7 +71,8 @@ typedef struct prong_auth {
 	uint32_t handshake_ms;  /* a listener's time for a stranger's proof; 0: 5,000 */
 	uint32_t strangers_max; /* at once, in proof, at a listener; 0: 64; at most 4096 */
 	uint32_t reserved2_;
-	uint64_t reserved_[6];  /* must be zero */
+	const prong_tls *tls;   /* NULL: none.  Who has it talks to nobody who has not */
+	uint64_t reserved_[5];  /* must be zero */
 } prong_auth;
 
 /* Listen at address.  A name that has several numbers listens at its first of IPv4.  A
@@ -64,7 +81,8 @@ typedef struct prong_auth {
    does not resolve; a directory is not there), -EAGAIN (it does not now), -EADDRINUSE,
    -EADDRNOTAVAIL, -EACCES, -EPERM (other machines reach it, and network is not set),
    -EKEYREJECTED (the key is too short for that), -ENAMETOOLONG, -EMFILE, -ENFILE,
-   -ENOMEM. */
+   -ENOMEM.  With tls also what opening its files says, such as -ENOENT, and -EINVAL for
+   what is in them: prong_error_detail() says which. */
 PRONG_MUST int prong_listener_open(prong_listener **out, const char *address,
 				   const prong_auth *auth);
 
@@ -87,7 +105,7 @@ PRONG_MUST int prong_listener_fd(prong_listener *l);
 /* What became of those who came. */
 typedef struct prong_listener_stats {
 	uint64_t accepted;      /* proved the key */
-	uint64_t wrong_key;     /* did not, or said that ours is wrong */
+	uint64_t wrong_key;     /* did not, or said that ours is wrong; or a certificate was */
 	uint64_t old_python;    /* only knew HMAC-MD5, or a digest that is not allowed */
 	uint64_t no_client;     /* sent something else */
 	uint64_t hung_up;       /* closed, or were cut off */
@@ -103,10 +121,14 @@ PRONG_API void prong_listener_close(prong_listener *l);
 
 /* Connect to address, and prove the key to each other.  Of a name all numbers are tried.
    Return 0; PRONG_TIMEDOUT, PRONG_CANCELLED, -EKEYREJECTED (the keys differ, or ours is
-   too short for another machine), -EPROTONOSUPPORT (it wants HMAC-MD5), -EPROTO (that is no such
-   server), -ECONNRESET (it hung up), -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH,
+   too short for another machine; or a certificate is not believed, here or there),
+   -EKEYEXPIRED (a certificate is, here or there), -EPROTOTYPE (one of both has tls and the
+   other has not; a listener that has it says so when its handshake_ms are over),
+   -EPROTONOSUPPORT (it wants HMAC-MD5), -EPROTO (that is no such server), -ECONNRESET (it
+   hung up), -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH,
    -ENOENT (the name does not resolve, or there is no such socket), -EAGAIN (it does not
-   now), -EACCES, -EINVAL, -ENAMETOOLONG, -EMFILE, -ENFILE, -ENOMEM. */
+   now), -EACCES, -EINVAL, -ENAMETOOLONG, -EMFILE, -ENFILE, -ENOMEM; of tls as
+   prong_listener_open(). */
 PRONG_MUST int prong_connect(prong_conn **out, const char *address,
 			     const prong_auth *auth, prong_time deadline);
 

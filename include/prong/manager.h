@@ -17,7 +17,8 @@
    it comes back before all others, with its tries counted up.  A Lock or RLock whose holder is gone
    is free again.
 
-   The key is all that keeps people out; what passes can be read and changed by who is on the way.
+   The key is all that keeps people out; what passes can be read and changed by who is on the way,
+   unless .auth has .tls, which clients of prong's alone speak.
    See listener.h for what is refused beyond this machine.
 
    Example:

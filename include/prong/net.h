@@ -1,8 +1,8 @@
 /* prong over a network, in reading order: what libprong-net has beside libprong.
 
-   The library needs libprong, and libcrypto for the proof of keys.  Its version is always that of
-   libprong: two that do not belong together are not loaded.  Nothing here needs an open family,
-   except where it says so. */
+   The library needs libprong, and OpenSSL for the proof of keys and TLS.  Its version is always
+   that of libprong: two that do not belong together are not loaded.  Nothing here needs an open
+   family, except where it says so. */
 #ifndef PRONG_NET_H
 #define PRONG_NET_H
 

@@ -58,7 +58,8 @@ typedef struct prong_proxy prong_proxy;
 PRONG_API prong_value *prong_args(size_t n, ...);
 
 /* Connect to the manager at address, and see that it is one.  auth as for prong_connect(); its
-   limits are those of what the manager answers.  Return as above. */
+   limits are those of what the manager answers, and the files of its tls are read here, for all
+   connections.  Return as above. */
 PRONG_MUST int prong_remote_open(prong_remote **out, const char *address, const prong_auth *auth,
 				 prong_time deadline);
 

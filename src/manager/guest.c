@@ -176,15 +176,13 @@ static int say(struct prongi_guest *g)
 	const unsigned char *at = prongi_said(&g->call.out, &size);
 
 	while (g->said < size) {
-		ssize_t n = send(g->stream.fd, at + g->said, size - g->said,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = prongi_stream_push(&g->stream, at + g->said, size - g->said);
 
-		if (n >= 0)
-			g->said += (size_t)n;
-		else if (errno == EAGAIN || errno == EWOULDBLOCK)
+		if (n == -EAGAIN)
 			return PRONG_TIMEDOUT;
-		else if (errno != EINTR)
+		if (n < 0)
 			return PRONG_CLOSED;
+		g->said += (size_t)n;
 	}
 	g->said = 0;
 	g->m->calls++;
@@ -285,7 +283,8 @@ void prongi_guest_go_on(struct prongi_guest *g)
 				prongi_guest_free(g);
 				return;
 			}
-			if (prongi_inbox_look(&g->stream.in) == 0) { /* most ask one at a time */
+			if (prongi_inbox_look(&g->stream.in) == 0 &&
+			    !prongi_stream_holds(&g->stream)) { /* most ask one at a time */
 				await(g);
 				return;
 			}

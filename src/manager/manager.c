@@ -60,7 +60,7 @@ static void dispose(struct prong_manager *m)
 		prongi_offer_free(o);
 	}
 	prong_listener_close(m->listener);
-	prongi_key_free(m->limits.key);
+	prongi_terms_fini(&m->limits);
 	prongi_mine_remove(&m->mine);
 	drop(&m->mine);
 	free((void *)m->guest);

@@ -45,7 +45,7 @@ static void dispose(prong_remote *there)
 		free(c);
 	}
 	pthread_mutex_destroy(&there->lock);
-	prongi_key_free(there->terms.key);
+	prongi_terms_fini(&there->terms);
 	free(there->address);
 	there->magic = 0;
 	free(there);
@@ -73,6 +73,7 @@ static int make(prong_remote **out, const char *address, const prong_auth *auth)
 		goto undo;
 	there->auth = *auth;
 	there->auth.key = there->terms.key->bytes;
+	there->auth.tls = NULL; /* it is in terms */
 	there->address = strdup(address);
 	if (!there->address) {
 		r = prongi_fail(-ENOMEM, "remote_open: no memory");
@@ -198,7 +199,7 @@ int prongi_remote_dial(prong_remote *there, prong_conn **out, const char *what, 
 
 	if (r)
 		return r;
-	r = prong_connect(out, there->address, &there->auth, deadline);
+	r = prongi_connect(out, there->address, &there->auth, &there->terms, deadline);
 	note(there, r);
 	return r;
 }

@@ -40,7 +40,7 @@ static int find_local(struct prongi_places *out, const char *address, const char
 /* --- TCP ----------------------------------------------------------------------------------- */
 
 /* Part "host:port" or "[host]:port". */
-static bool part(const char *text, char host[256], char port[6])
+static bool part(const char *text, char host[PRONGI_HOST_MOST], char port[6])
 {
 	bool bracket = text[0] == '[';
 	const char *from = text + bracket, *to = bracket ? strchr(from, ']') : strrchr(from, ':');
@@ -68,7 +68,7 @@ static bool part(const char *text, char host[256], char port[6])
 static int find_tcp(struct prongi_places *out, const char *address, prong_time deadline,
 		    const char *what)
 {
-	char host[256], port[6];
+	char host[PRONGI_HOST_MOST], port[6];
 	const char *why;
 	int r;
 
@@ -92,6 +92,13 @@ int prongi_address_find(struct prongi_places *out, const char *address, prong_ti
 		return find_local(out, address, what);
 	return prongi_fail(-EINVAL, "%s: \"%.80s\" is neither tcp://host:port nor unix:path", what,
 			   address);
+}
+
+bool prongi_address_host(const char *address, char host[PRONGI_HOST_MOST])
+{
+	char port[6];
+
+	return begins_with(address, tcp) && part(address + strlen(tcp), host, port);
 }
 
 /* --- back ---------------------------------------------------------------------------------- */

@@ -26,6 +26,11 @@ struct prongi_places {
 int prongi_address_find(struct prongi_places *out, const char *address, prong_time deadline,
 			const char *what);
 
+#define PRONGI_HOST_MOST 256 /* bytes of a name, its end too */
+
+/* The name or number in what begins with tcp://; false: it is something else. */
+bool prongi_address_host(const char *address, char host[PRONGI_HOST_MOST]);
+
 /* The same text from a place. */
 void prongi_address_text(const struct prongi_place *p, char text[PRONGI_ADDRESS_MOST]);
 

@@ -14,7 +14,7 @@
    The protocol does not say who asks.  So a false server could hand the question that one client of
    ours asks to another of ours, and get the answer from it.  Between two of prong's that is closed:
    the last 8 of our 40 bytes say who asks, and nobody answers a question of its own kind.  What
-   stays open is the relay that sits between both for good: only a cipher helps against it.
+   stays open is the relay that sits between both for good: only TLS helps against it.
 
    What is asked of libcrypto is asked in a context of its own, so that no configuration file, which
    an environment variable may name, has a say in it. */
@@ -78,15 +78,22 @@ static void make_crypto(void)
 	crypto = OSSL_LIB_CTX_new();
 }
 
+OSSL_LIB_CTX *prongi_crypto(void)
+{
+	pthread_once(&crypto_once, make_crypto);
+	return crypto;
+}
+
 /* False when libcrypto cannot do it: no memory, or no such digest. */
 static bool mac(const struct prongi_key *key, const struct digest *d, const unsigned char *data,
 		size_t size, unsigned char out[MAC_MOST])
 {
 	size_t n = 0;
 
-	pthread_once(&crypto_once, make_crypto);
-	return crypto &&
-	       EVP_Q_mac(crypto, "HMAC", NULL, d->name, NULL, key->bytes, key->size, data, size,
+	OSSL_LIB_CTX *context = prongi_crypto();
+
+	return context &&
+	       EVP_Q_mac(context, "HMAC", NULL, d->name, NULL, key->bytes, key->size, data, size,
 			 out, MAC_MOST, &n) &&
 	       n == d->size;
 }
@@ -184,6 +191,8 @@ static int hear_challenge(struct prongi_proof *p, const unsigned char *message, 
 {
 	const size_t n = sizeof challenge - 1;
 
+	if (size >= 5 && memcmp(message, PRONGI_TLS_ONLY, 5) == 0)
+		return fail(p, -EPROTOTYPE, "it speaks TLS alone, and this side was told of none");
 	if (size < n || memcmp(message, challenge, n) != 0)
 		return fail(p, -EPROTO, "it sent something else than a challenge");
 	return answer(p, message + n, size - n);

@@ -7,6 +7,12 @@
 
 #define PRONGI_AUTH_MOST 256 /* that a message may have while keys are being proved */
 
+/* libcrypto's context for all that we ask of it; NULL: no memory. */
+struct ossl_lib_ctx_st *prongi_crypto(void);
+
+/* What a listener says, as one message, to who does not speak TLS there. */
+#define PRONGI_TLS_ONLY "#TLS#: nothing else is spoken here"
+
 /* A key, in memory that is neither swapped out, dumped nor inherited. */
 struct prongi_key {
 	size_t size;
@@ -43,8 +49,9 @@ struct prongi_proof {
 int prongi_proof_begin(struct prongi_proof *p, const struct prongi_key *key, bool server, bool old);
 
 /* A message has come.  Return 0: go on; 1: both have proved it; and, when it is over,
-   -EKEYREJECTED: one of both did not; -EPROTONOSUPPORT: HMAC-MD5 was wanted, or an unknown digest;
-   -EPROTO: that is not how it goes.  What is in `out' is to be sent in any case. */
+   -EKEYREJECTED: one of both did not; -EPROTOTYPE: it wants TLS; -EPROTONOSUPPORT: HMAC-MD5 was
+   wanted, or an unknown digest; -EPROTO: that is not how it goes.  What is in `out' is to be sent
+   in any case. */
 int prongi_proof_feed(struct prongi_proof *p, const unsigned char *message, size_t size);
 
 #endif

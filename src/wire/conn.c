@@ -88,7 +88,8 @@ static void ring(struct net_conn *c)
 
 	if (c->set < 0)
 		return;
-	rings = c->stream.in_over || prongi_inbox_look(&c->stream.in) != 0;
+	rings = c->stream.in_over || prongi_inbox_look(&c->stream.in) != 0 ||
+		prongi_stream_holds(&c->stream);
 	if (rings == c->rings)
 		return;
 	c->rings = rings;
@@ -356,6 +357,7 @@ int prongi_conn_make(prong_conn **out, struct prongi_stream *s, const struct pro
 	if (r) {
 		c->stream.fd = -1; /* it stays the caller's, and so does what came */
 		c->stream.in.data = NULL;
+		c->stream.tls = NULL;
 		net_free(c);
 	}
 	return r;

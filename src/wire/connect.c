@@ -78,6 +78,16 @@ static int await(const struct prongi_stranger *s, prong_time deadline)
 	return prongi_await(s->stream.fd, says ? POLLOUT : POLLIN, deadline);
 }
 
+/* What was waited for in vain. */
+static const char *missed(const struct prongi_stranger *s)
+{
+	if (s->proof.modern || s->proof.proved)
+		return "it did not go on until the deadline";
+	if (!s->stream.tls)
+		return "no challenge until the deadline; does it want TLS?";
+	return s->shaken ? "no challenge until the deadline" : "no TLS until the deadline";
+}
+
 static int prove(struct attempt *a, const char *address, prong_time deadline)
 {
 	struct prongi_stranger *s = &a->it;
@@ -86,9 +96,7 @@ static int prove(struct attempt *a, const char *address, prong_time deadline)
 	while ((r = prongi_stranger_go_on(s)) == PRONG_RUNNING) {
 		r = await(s, deadline);
 		if (r == PRONG_TIMEDOUT)
-			return prongi_fail(r, "connect: %.80s: %s until the deadline", address,
-					   s->proof.modern || s->proof.proved ? "it did not go on"
-									      : "no challenge");
+			return prongi_fail(r, "connect: %.80s: %s", address, missed(s));
 		if (r == PRONG_CANCELLED)
 			return prongi_fail(r, "connect: the caller is cancelled");
 		if (r)
@@ -110,15 +118,37 @@ static int attempt(struct attempt *a, const char *address, const prong_auth *aut
 		r = connect_any(a, &places, auth, deadline);
 	if (r)
 		return r;
+	if (terms->tls && prongi_tls_new(&a->it.stream.tls, terms->tls, a->it.stream.fd, address))
+		return prongi_fail(-ENOMEM, "connect: no memory for TLS");
 	prongi_proof_begin(&a->it.proof, terms->key, false, terms->old_python);
 	return prove(a, address, deadline);
+}
+
+int prongi_connect(prong_conn **out, const char *address, const prong_auth *auth,
+		   const struct prongi_terms *terms, prong_time deadline)
+{
+	struct attempt a;
+	int r;
+
+	memset(&a, 0, sizeof a);
+	prongi_stream_init(&a.it.stream, -1, PRONGI_AUTH_MOST, 512);
+	r = prongi_mine_add(&a.mine, drop);
+	if (r)
+		return prongi_fail(r, "connect: no memory");
+	r = attempt(&a, address, auth, terms, deadline);
+	if (r == 0)
+		r = prongi_conn_make(out, &a.it.stream, terms, a.it.proof.modern, &a.it.peer,
+				     "connect");
+	prongi_mine_remove(&a.mine);
+	if (r)
+		prongi_stream_fini(&a.it.stream);
+	return r;
 }
 
 int prong_connect(prong_conn **out, const char *address, const prong_auth *auth,
 		  prong_time deadline)
 {
 	struct prongi_terms terms;
-	struct attempt a;
 	int r;
 
 	if (!out)
@@ -126,20 +156,7 @@ int prong_connect(prong_conn **out, const char *address, const prong_auth *auth,
 	r = prongi_terms_make(&terms, auth, "connect");
 	if (r)
 		return r;
-	memset(&a, 0, sizeof a);
-	prongi_stream_init(&a.it.stream, -1, PRONGI_AUTH_MOST, 512);
-	r = prongi_mine_add(&a.mine, drop);
-	if (r) {
-		prongi_key_free(terms.key);
-		return prongi_fail(r, "connect: no memory");
-	}
-	r = attempt(&a, address, auth, &terms, deadline);
-	if (r == 0)
-		r = prongi_conn_make(out, &a.it.stream, &terms, a.it.proof.modern, &a.it.peer,
-				     "connect");
-	prongi_mine_remove(&a.mine);
-	if (r)
-		prongi_stream_fini(&a.it.stream);
-	prongi_key_free(terms.key);
+	r = prongi_connect(out, address, auth, &terms, deadline);
+	prongi_terms_fini(&terms);
 	return r;
 }

@@ -81,12 +81,14 @@ static void count(prong_listener *l, int r)
 {
 	switch (r) {
 	case -EKEYREJECTED:
+	case -EKEYEXPIRED:
 		l->stats.wrong_key++;
 		break;
 	case -EPROTONOSUPPORT:
 		l->stats.old_python++;
 		break;
 	case -EPROTO:
+	case -EPROTOTYPE:
 		l->stats.no_client++;
 		break;
 	default:
@@ -131,6 +133,8 @@ static int admit(prong_listener *l, int fd, const struct prongi_place *peer)
 	s->deadline.ns_ += (int64_t)l->terms.handshake_ms * 1000000;
 	l->n++;
 	r = prongi_proof_begin(&s->proof, l->terms.key, true, l->terms.old_python);
+	if (r == 0 && l->terms.tls)
+		r = prongi_tls_new(&s->stream.tls, l->terms.tls, fd, NULL);
 	if (r == 0)
 		r = prongi_os_set_watch(l->set, fd, PRONGI_SET_IN, i);
 	if (r)
@@ -258,6 +262,7 @@ static void keep_time(prong_listener *l)
 			continue;
 		if (l->stranger[i].deadline.ns_ <= now.ns_) {
 			l->stats.too_slow++;
+			prongi_stranger_too_slow(&l->stranger[i]);
 			hang_up(l, i);
 		} else if (l->stranger[i].deadline.ns_ < next.ns_) {
 			next = l->stranger[i].deadline;
@@ -429,7 +434,7 @@ static void drop(struct prongi_mine *mine)
 
 static void dispose(prong_listener *l)
 {
-	prongi_key_free(l->terms.key);
+	prongi_terms_fini(&l->terms);
 	free(l->stranger);
 	free(l->proved);
 	l->magic = 0;

@@ -7,19 +7,28 @@
 #include "wire/auth.h"
 #include "wire/mine.h"
 #include "wire/stream.h"
+#include "wire/tls.h"
 #include "wire/turn.h"
 #include <prong/listener.h>
 
 /* The options with their defaults filled in. */
 struct prongi_terms {
 	struct prongi_key *key;
+	struct prongi_credentials *tls; /* NULL: none */
 	bool old_python;
 	size_t message_max;
 	uint32_t body_rate, handshake_ms, strangers_max;
 };
 
-/* Check the options, and copy the key.  Return 0, -EINVAL or -ENOMEM, explained. */
+/* Check the options, copy the key, and read the files of tls.  Return 0, -EINVAL, -ENOMEM or what
+   the files say, explained. */
 int prongi_terms_make(struct prongi_terms *out, const prong_auth *auth, const char *what);
+void prongi_terms_fini(struct prongi_terms *terms);
+
+/* As prong_connect(), on terms that were made of auth, of which the key and tls are not looked at
+   again. */
+int prongi_connect(prong_conn **out, const char *address, const prong_auth *auth,
+		   const struct prongi_terms *terms, prong_time deadline);
 
 /* Check that the key is good enough for a place.  Return 0 or -EKEYREJECTED, explained. */
 int prongi_terms_suit(const prong_auth *auth, const struct prongi_place *p, const char *what);

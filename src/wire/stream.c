@@ -8,6 +8,7 @@
    caller gives the same message again.  So nothing is copied, and nothing is sent twice. */
 #include "wire/stream.h"
 #include "private.h"
+#include "wire/tls.h"
 #include <errno.h>
 #include <poll.h>
 #include <prong/error.h>
@@ -17,6 +18,7 @@
 
 #define RATE     1024
 #define GRACE_NS ((int64_t)10 * 1000000000)
+#define FIRST    4096 /* bytes of a message, its head too, in its first record of TLS */
 
 void prongi_stream_init(struct prongi_stream *s, int fd, size_t most, size_t ahead)
 {
@@ -27,14 +29,22 @@ void prongi_stream_init(struct prongi_stream *s, int fd, size_t most, size_t ahe
 void prongi_stream_fini(struct prongi_stream *s)
 {
 	prongi_inbox_fini(&s->in);
+	prongi_tls_free(s->tls);
+	s->tls = NULL;
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
 }
 
-static bool gone(int e)
+/* In what follows errors are -errno. */
+static bool gone(ssize_t e)
 {
-	return e == EPIPE || e == ECONNRESET || e == ENOTCONN || e == ESHUTDOWN;
+	return e == -EPIPE || e == -ECONNRESET || e == -ENOTCONN || e == -ESHUTDOWN;
+}
+
+static bool later(ssize_t e)
+{
+	return e == -EAGAIN || e == -EWOULDBLOCK;
 }
 
 int prongi_await(int fd, short events, prong_time deadline)
@@ -97,6 +107,21 @@ static int await_more(struct prongi_stream *s, prong_time deadline)
 	return r == PRONG_TIMEDOUT && until.ns_ < deadline.ns_ ? 0 : r;
 }
 
+bool prongi_stream_holds(struct prongi_stream *s)
+{
+	return s->tls && prongi_tls_holds(s->tls);
+}
+
+static ssize_t receive(struct prongi_stream *s, void *where, size_t room, bool blocks)
+{
+	ssize_t n;
+
+	if (s->tls)
+		return prongi_tls_read(s->tls, where, room);
+	n = recv(s->fd, where, room, blocks ? 0 : MSG_DONTWAIT);
+	return n < 0 ? -errno : n;
+}
+
 /* Read what is there; wait for something if nothing is. */
 static int read_more(struct prongi_stream *s, prong_time deadline)
 {
@@ -108,19 +133,21 @@ static int read_more(struct prongi_stream *s, prong_time deadline)
 
 	if (r)
 		return r;
-	n = recv(s->fd, where, room, blocks ? 0 : MSG_DONTWAIT);
+	n = receive(s, where, room, blocks);
 	if (n > 0) {
 		prongi_inbox_add(&s->in, (size_t)n);
 		return 0;
 	}
 	if (n == 0)
 		return in_over(s, PRONG_CLOSED);
-	if (errno == EINTR)
+	if (n == -EINTR)
 		return 0;
-	if (errno == EAGAIN || errno == EWOULDBLOCK)
+	if (later(n))
 		return await_more(s, deadline);
-	s->reset = gone(errno);
-	return in_over(s, s->reset ? PRONG_CLOSED : -errno);
+	if (n == -ENOMEM)
+		return -ENOMEM;
+	s->reset = gone(n);
+	return in_over(s, s->reset ? PRONG_CLOSED : (int)n);
 }
 
 int prongi_stream_recv_head(struct prongi_stream *s, prong_time deadline)
@@ -175,9 +202,38 @@ static bool is_begun(const struct prongi_stream *s, const void *data, size_t siz
 	return size == s->begun && hash(data, size) == s->begun_hash;
 }
 
-/* Send from byte `sent' of head and data on, and return how many went. */
-static ssize_t send_part(int fd, const unsigned char *head, size_t head_size, const void *data,
-			 size_t size, size_t sent, int flags)
+ssize_t prongi_stream_push(struct prongi_stream *s, const void *data, size_t size)
+{
+	ssize_t n;
+
+	if (s->tls)
+		return prongi_tls_write(s->tls, data, size);
+	do
+		n = send(s->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+/* The head goes in one record with what follows it, or all of that when it is small.  What is given
+   again is the same as before: a record is sent or not. */
+static ssize_t send_record(struct prongi_tls *tls, const unsigned char *head, size_t head_size,
+			   const void *data, size_t size, size_t sent)
+{
+	unsigned char first[FIRST];
+	size_t n = size < FIRST - head_size ? size : FIRST - head_size;
+
+	if (sent)
+		return prongi_tls_write(tls, (const char *)data + (sent - head_size),
+					size - (sent - head_size));
+	memcpy(first, head, head_size);
+	if (n)
+		memcpy(first + head_size, data, n);
+	return prongi_tls_write(tls, first, head_size + n);
+}
+
+/* Send from byte `sent' of head and data on, and return how many went; -errno. */
+static ssize_t send_part(struct prongi_stream *s, const unsigned char *head, size_t head_size,
+			 const void *data, size_t size, size_t sent, int flags)
 {
 	size_t skip = sent < head_size ? sent : head_size, skip_data = sent - skip;
 	struct iovec io[2] = {
@@ -185,28 +241,32 @@ static ssize_t send_part(int fd, const unsigned char *head, size_t head_size, co
 		{ (void *)((uintptr_t)data + skip_data), size - skip_data },
 	};
 	struct msghdr m = { .msg_iov = io, .msg_iovlen = 2 };
+	ssize_t n;
 
-	return sendmsg(fd, &m, MSG_NOSIGNAL | flags);
+	if (s->tls)
+		return send_record(s->tls, head, head_size, data, size, sent);
+	n = sendmsg(s->fd, &m, MSG_NOSIGNAL | flags);
+	return n < 0 ? -errno : n;
 }
 
-static int out_failed(struct prongi_stream *s, int e, prong_time deadline)
+static int out_failed(struct prongi_stream *s, ssize_t e, prong_time deadline)
 {
-	if (e == EINTR)
+	if (e == -EINTR)
 		return 0;
-	if (e == EAGAIN || e == EWOULDBLOCK) {
+	if (later(e)) {
 		if (deadline.ns_ <= PRONG_NOW.ns_)
 			return PRONG_TIMEDOUT;
 		return prongi_await(s->fd, POLLOUT, deadline);
 	}
-	if (e == ENOBUFS || e == ENOMEM)
+	if (e == -ENOBUFS || e == -ENOMEM)
 		return -ENOMEM;
-	return s->out_over = gone(e) ? PRONG_CLOSED : -e;
+	return s->out_over = gone(e) ? PRONG_CLOSED : (int)e;
 }
 
-/* It stays begun when a part is sent. */
+/* It stays begun when a part is sent, or made ready to be. */
 static int stop(struct prongi_stream *s, const void *data, size_t size, size_t sent, int r)
 {
-	if (sent && !s->busy) {
+	if ((sent || (s->tls && prongi_tls_owes(s->tls))) && !s->busy) {
 		s->busy = true;
 		s->begun = size;
 		s->begun_hash = hash(data, size);
@@ -226,8 +286,8 @@ int prongi_stream_send(struct prongi_stream *s, const void *data, size_t size, p
 	if (s->busy && !is_begun(s, data, size))
 		return -EBUSY;
 	while (sent < head_size + size) {
-		ssize_t n = send_part(s->fd, head, head_size, data, size, sent, flags);
-		int r = n < 0 ? out_failed(s, errno, deadline) : 0;
+		ssize_t n = send_part(s, head, head_size, data, size, sent, flags);
+		int r = n < 0 ? out_failed(s, n, deadline) : 0;
 
 		if (r)
 			return stop(s, data, size, sent, r);

@@ -5,9 +5,13 @@
 
 #include "wire/frame.h"
 #include <prong/deadline.h>
+#include <sys/types.h>
+
+struct prongi_tls;
 
 struct prongi_stream {
 	int fd;
+	struct prongi_tls *tls; /* under it; NULL: none */
 
 	/* The receiver's. */
 	struct prongi_inbox in;
@@ -39,6 +43,13 @@ int prongi_stream_recv(struct prongi_stream *s, prong_time deadline);
 
 /* The same for its head: its length is known then. */
 int prongi_stream_recv_head(struct prongi_stream *s, prong_time deadline);
+
+/* True when something has come that polling the descriptor does not tell of. */
+bool prongi_stream_holds(struct prongi_stream *s);
+
+/* Send as many of the size bytes, at least 1, as go at once.  Return how many; -EAGAIN: none, and
+   the same have to be given again; -errno for good. */
+ssize_t prongi_stream_push(struct prongi_stream *s, const void *data, size_t size);
 
 /* Let go of the message in s->in. */
 void prongi_stream_take(struct prongi_stream *s);

@@ -53,7 +53,20 @@ int prongi_terms_make(struct prongi_terms *out, const prong_auth *auth, const ch
 		.strangers_max = auth->strangers_max ? auth->strangers_max : STRANGERS,
 	};
 	r = prongi_key_new(&out->key, auth->key, auth->key_size);
-	return r ? prongi_fail(r, "%s: no memory for the key", what) : 0;
+	if (r)
+		return prongi_fail(r, "%s: no memory for the key", what);
+	r = auth->tls ? prongi_credentials_new(&out->tls, auth->tls, what) : 0;
+	if (r)
+		prongi_terms_fini(out);
+	return r;
+}
+
+void prongi_terms_fini(struct prongi_terms *terms)
+{
+	prongi_key_free(terms->key);
+	prongi_credentials_free(terms->tls);
+	terms->key = NULL;
+	terms->tls = NULL;
 }
 
 int prongi_terms_suit(const prong_auth *auth, const struct prongi_place *p, const char *what)

@@ -33,7 +33,7 @@ diff -u "$tmp/declared" "$tmp/paged" || fail "not each function is in the SYNOPS
 for program in "$tmp"/*.[0-9]*.c; do
 	name=$(basename "$program" .c)
 	compile "$@" -O1 -o "$tmp/program" "$program" "$BUILD/src/wire/libprong-net.a" \
-		"$BUILD/src/libprong.a" -pthread -Wl,--as-needed -lcrypto
+		"$BUILD/src/libprong.a" -pthread -Wl,--as-needed -lssl -lcrypto
 	(cd "$tmp" && timeout 30 ./program >"$tmp/$name.printed") || fail "$name ended with $?"
 	test ! -f "$tmp/$name.out" || diff -u "$tmp/$name.out" "$tmp/$name.printed" ||
 		fail "$name prints something else than the page shows"

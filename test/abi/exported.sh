@@ -1,7 +1,7 @@
 #!/bin/sh
 # What each library shows: the shared object exactly what its headers declare, under the version
 # node; the archive nothing that is neither prong_ nor prongi_.  And what it needs: libprong libc
-# alone, libprong-net libcrypto too.
+# alone, libprong-net OpenSSL too.
 . "$(dirname "$0")/lib.sh"
 
 # library NAME MAP NODE NEEDED FUNCTIONS ROOM: NEEDED is what it may need, as a pattern; it has at
@@ -46,7 +46,7 @@ same() {
 }
 
 library prong prong.map PRONG_0.1 '^libc\.so\|^ld-linux' 41 src
-library prong-net net.map PRONG_NET_0.1 '^libc\.so\|^ld-linux\|^libprong\.so\|^libcrypto\.so' 1 src/wire
+library prong-net net.map PRONG_NET_0.1 '^libc\.so\|^ld-linux\|^libprong\.so\|^libssl\.so\|^libcrypto\.so' 1 src/wire
 
 # The archives together: no name is in both.
 nm -g --defined-only "$BUILD/src/libprong.a" "$BUILD/src/wire/libprong-net.a" 2>/dev/null |

@@ -67,7 +67,7 @@ case $FLAGS in
 *-fsanitize*) ;;
 *)
 	command -v pkg-config >/dev/null
-	export PKG_CONFIG_SYSROOT_DIR= # libcrypto is the system's
+	export PKG_CONFIG_SYSROOT_DIR= # OpenSSL is the system's
 	sed "s|^prefix=.*|prefix=$root$(sed -n 's/^prefix=//p' "$pc")|" "$pc" >prong.pc
 	sed "s|^prefix=.*|prefix=$root$(sed -n 's/^prefix=//p' "$pc")|" "$(dirname "$pc")/prong-net.pc" \
 		>prong-net.pc

@@ -33,14 +33,14 @@ set -- -std=c11 -I"$SOURCE/include" "$SOURCE/test/abi/consumer_net.c"
 wire=$BUILD/src/wire
 compile "$@" -o "$tmp/shared" -L"$wire" -lprong-net -Wl,-rpath-link,"$BUILD/src"
 LD_LIBRARY_PATH=$wire:$BUILD/src run_net "$tmp/shared"
-compile "$@" -o "$tmp/archive" "$wire/libprong-net.a" "$BUILD/src/libprong.a" -lcrypto -pthread
+compile "$@" -o "$tmp/archive" "$wire/libprong-net.a" "$BUILD/src/libprong.a" -lssl -lcrypto -pthread
 run_net "$tmp/archive"
 case $FLAGS in
 *-fsanitize*) ;;
 *)
 	# libcrypto's own archive wants what a static program cannot have, and says so
 	$CC -w "$@" -static -o "$tmp/static" "$wire/libprong-net.a" "$BUILD/src/libprong.a" \
-		-lcrypto -pthread 2>"$tmp/log" || fail "-static: $(cat "$tmp/log")"
+		-lssl -lcrypto -pthread 2>"$tmp/log" || fail "-static: $(cat "$tmp/log")"
 	run_net "$tmp/static"
 	;;
 esac

@@ -104,7 +104,7 @@ static void wrong_options(void **state)
 	bad[2].key_size = 65537;
 	bad[3].reserved1_[4] = 1;
 	bad[4].reserved2_ = 1;
-	bad[5].reserved_[5] = 1;
+	bad[5].reserved_[4] = 1;
 	bad[6].strangers_max = 4097;
 	bad[7].message_max = SIZE_MAX;
 	for (int i = 0; i < 8; i++) {
