@@ -119,29 +119,37 @@ static void read_places(struct prongi_creds *c)
 			c->ns[2 + i] = read_ns(names[i]);
 }
 
-/* The number in a line of the thread's status such as "\nUmask:"; -1: there is no such line. */
-static long read_status(const char *line, int base)
+/* Store the number in a line of the thread's status such as "\nUmask:".  -ENOENT: there is no such
+   line; or what open() said. */
+static int read_status(const char *line, int base, uint32_t *out)
 {
 	char text[4096], *p;
 	int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	ssize_t n;
 
-	if (fd >= 0)
-		close(fd);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
 	text[n > 0 ? n : 0] = '\0';
 	p = strstr(text, line);
-	return p ? strtol(p + strlen(line), NULL, base) : -1;
+	if (!p)
+		return -ENOENT;
+	*out = (uint32_t)strtoul(p + strlen(line), NULL, base);
+	return 0;
 }
 
 /* Filters are only ever added, so how many there are tells whether one was. */
-static void read_security(struct prongi_creds *c)
+static int read_security(struct prongi_creds *c)
 {
-	int mode = prctl(PR_GET_SECCOMP);
+	int mode = prctl(PR_GET_SECCOMP), r = 0;
 
 	c->secure = (uint32_t)prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) | (uint32_t)mode << 1 |
 		    (uint32_t)prctl(PR_GET_SECUREBITS) << 8;
 	if (mode == SECCOMP_MODE_FILTER)
-		c->filters = (int32_t)read_status("\nSeccomp_filters:", 10);
+		r = read_status("\nSeccomp_filters:", 10, &c->filters);
+	c->filters_unknown = r != 0;
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM ? r : 0;
 }
 
 int prongi_os_creds(struct prongi_creds *c)
@@ -161,9 +169,8 @@ int prongi_os_creds(struct prongi_creds *c)
 	if (r)
 		return r;
 	read_caps(c);
-	read_security(c);
 	read_places(c);
-	return 0;
+	return read_security(c);
 }
 
 static const int resources[] = {
@@ -284,7 +291,7 @@ int prongi_os_stdio_same(int pid, const struct prongi_stdio_id *id)
    thread makes meanwhile would get the wrong mode.  With one thread that cannot happen. */
 uint32_t prongi_os_umask(void)
 {
-	long told;
+	uint32_t told = 022;
 
 #if defined(__GLIBC__)
 	if (__libc_single_threaded) {
@@ -294,6 +301,6 @@ uint32_t prongi_os_umask(void)
 		return old;
 	}
 #endif
-	told = read_status("\nUmask:", 8);
-	return told < 0 ? 022 : (uint32_t)told;
+	(void)read_status("\nUmask:", 8, &told);
+	return told;
 }

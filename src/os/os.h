@@ -192,8 +192,8 @@ struct prongi_creds {
 	uint32_t ids[6];            /* real, effective, saved; users, then groups */
 	uint32_t ngroups;
 	uint32_t secure;            /* no_new_privs, seccomp mode, securebits */
-	int32_t filters;            /* of seccomp; -1: there are, and the kernel does not say */
-	uint32_t unused;
+	uint32_t filters;           /* of seccomp */
+	uint32_t filters_unknown;   /* there are, and the kernel does not say how many */
 	uint64_t groups;            /* a hash of the list */
 	uint64_t caps[6];
 	uint64_t root[2], ns[8];    /* inodes */

@@ -31,6 +31,7 @@ static const struct call {
 	{ SYS_madvise, "madvise", FAULT_MEMORY, ENOMEM },
 	{ SYS_memfd_create, "memfd_create", FAULT_MEMORY, ENOMEM },
 	{ SYS_ftruncate, "ftruncate", FAULT_MEMORY, ENOMEM },
+	{ SYS_mprotect, "mprotect", FAULT_MEMORY, ENOMEM },
 	{ SYS_clone, "clone", FAULT_PROCESS, EAGAIN },
 	{ SYS_clone3, "clone3", FAULT_PROCESS, EAGAIN },
 #ifdef SYS_fork
