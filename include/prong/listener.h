@@ -64,13 +64,15 @@ typedef struct prong_auth {
 	bool old_python;        /* HMAC-MD5 will do too: for Python before 3.12 */
 	bool network;           /* listen also where other machines reach */
 	bool weak_key;          /* also beyond this machine a key below 16 bytes */
-	uint8_t reserved1_[5];
+	bool no_penalty;        /* answer all at once, failed proofs or not */
+	uint8_t reserved1_[4];
 	size_t message_max;     /* bytes that a message which comes may have; 0: 64 MiB */
 	uint32_t body_rate;     /* bytes per second that a message which has begun must come
 				   with, after ten seconds of waiting for it; 0: 1024 */
 	uint32_t handshake_ms;  /* a listener's time for a stranger's proof; 0: 5,000 */
-	uint32_t strangers_max; /* at once, in proof, at a listener; 0: 64; at most 4096 */
-	uint32_t reserved2_;
+	uint32_t strangers_max; /* at once, in proof, at a listener; 0: 64; at most 65,536 */
+	uint32_t penalty_ms;    /* the longest that who comes from where proofs have failed is
+				   kept waiting; 0: 2,000; at most 60,000 */
 	const prong_tls *tls;   /* NULL: none.  Who has it talks to nobody who has not */
 	uint64_t reserved_[5];  /* must be zero */
 } prong_auth;
@@ -88,7 +90,14 @@ PRONG_MUST int prong_listener_open(prong_listener **out, const char *address,
 
 /* Block until a client has proved the key, and store the connection.  The proofs of all
    who come go on at once, while a thread is in here: who cannot prove it or takes too
-   long is never seen and holds nobody up.
+   long is never seen and holds nobody up.  When as many are in proof as may be, the one
+   who has been there longest has to go for the next: at once when more have come from
+   where he does, else after a second, or 20 ms when many wait.
+
+   After a proof that failed, who comes from the same address (of IPv6: network) is asked
+   for the key 50 ms later, after each further one twice as much, up to penalty_ms; a proof
+   that is right, or a minute without a wrong one, ends that.  On loopback too, where short
+   keys are allowed; not at a Unix socket, which its owner alone can reach.
    Return 0; PRONG_TIMEDOUT, PRONG_CANCELLED; -EMFILE, -ENFILE, -ENOMEM (who asks is still
    there: try again; it says so ten times a second at most, and waits in between), -EINVAL. */
 PRONG_MUST int prong_listener_accept(prong_listener *l, prong_conn **out,
@@ -110,8 +119,9 @@ typedef struct prong_listener_stats {
 	uint64_t no_client;     /* sent something else */
 	uint64_t hung_up;       /* closed, or were cut off */
 	uint64_t too_slow;      /* ran out of time */
-	uint64_t displaced;     /* had to go, after a second, when strangers_max was reached */
+	uint64_t displaced;     /* had to go when strangers_max was reached */
 	uint64_t waiting;       /* are in proof now */
+	uint64_t slowed;        /* were kept waiting, as proofs from there had failed */
 } prong_listener_stats;
 PRONG_API void prong_listener_stat(prong_listener *l, prong_listener_stats *out);
 

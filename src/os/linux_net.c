@@ -90,6 +90,16 @@ int prongi_os_unconfirmed(int fd)
 	return ioctl(fd, SIOCOUTQ, &n) ? -errno : n;
 }
 
+/* Of a socket that listens, tcpi_unacked is the length of its queue. */
+int prongi_os_backlog(int listener)
+{
+	struct tcp_info info = { .tcpi_unacked = 0 };
+	socklen_t size = sizeof info;
+
+	return getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &size) ? 0
+									 : (int)info.tcpi_unacked;
+}
+
 bool prongi_os_unix_peer(int fd, int *pid, unsigned *uid)
 {
 	struct ucred peer;

@@ -30,6 +30,9 @@ void prongi_os_tcp_tune(int fd);
    other end has not read; -errno. */
 int prongi_os_unconfirmed(int fd);
 
+/* How many wait to be accepted by a TCP listener; 0 when it cannot be told. */
+int prongi_os_backlog(int listener);
+
 /* Who is at the other end of a Unix socket; false when it cannot be told. */
 bool prongi_os_unix_peer(int fd, int *pid, unsigned *uid);
 

@@ -156,18 +156,23 @@ bool prongi_address_is_local(const struct prongi_place *p)
 	return false;
 }
 
-/* Who has one address of IPv6 has a network of them. */
+/* Who has one address of IPv6 has a network of them.  One of IPv4 looks like a network that there
+   is not: 0:ffff:... */
 uint64_t prongi_address_source(const struct prongi_place *p)
 {
-	uint64_t source = 0;
+	unsigned char source[8] = { 0 };
+	uint64_t id;
 
-	switch (p->at.ss_family) {
-	case AF_INET:
-		source = v4(p)->sin_addr.s_addr;
-		break;
-	case AF_INET6:
-		memcpy(&source, v6(p)->sin6_addr.s6_addr + (mapped(p) ? 12 : 0), mapped(p) ? 4 : 8);
-		break;
+	if (p->at.ss_family == AF_INET6 && !mapped(p)) {
+		memcpy(source, &v6(p)->sin6_addr, 8);
+		source[7] |= IN6_IS_ADDR_LOOPBACK(&v6(p)->sin6_addr);
+	} else if (p->at.ss_family == AF_INET6 || p->at.ss_family == AF_INET) {
+		source[2] = source[3] = 0xff;
+		memcpy(source + 4,
+		       p->at.ss_family == AF_INET ? (const void *)&v4(p)->sin_addr
+						  : (const void *)(v6(p)->sin6_addr.s6_addr + 12),
+		       4);
 	}
-	return source;
+	memcpy(&id, source, sizeof id);
+	return id;
 }

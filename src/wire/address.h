@@ -37,7 +37,7 @@ void prongi_address_text(const struct prongi_place *p, char text[PRONGI_ADDRESS_
 /* True when only this machine's programs can be there. */
 bool prongi_address_is_local(const struct prongi_place *p);
 
-/* Bytes that tell one machine, or one network of IPv6, from another. */
+/* Bytes that tell one machine, or one network of IPv6, from another; 0: a Unix socket's end. */
 uint64_t prongi_address_source(const struct prongi_place *p);
 
 #endif

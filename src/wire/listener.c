@@ -3,18 +3,23 @@
    key and were not yet asked for.  Who is in prong_listener_accept() does all the work; there is no
    thread.
 
-   A full house never keeps an honest client out for long: when strangers_max is reached and another
-   knocks, the one who has been there longest has to go, of the machine that has most of them,
-   unless he came within the last second.  Until then nobody is let in; the system keeps who knocks.
+   A full house never keeps an honest client out for long.  Who knocks is let in as far as the
+   lobby: nobody speaks to him there, but where he comes from is known.  When no place is free and
+   more strangers are here from elsewhere than from there, the one of them who has had his place
+   longest has to go for him at once.  Else the same one has to, but not within his respite: a
+   second; and when the lobby has been full, a fiftieth of that, or less when more wait behind the
+   door than there are places, until the shorter one has not been needed for a second.
+
+   Who comes from where a proof has failed is asked for the key later.  He has a place meanwhile, so
+   he is the first to go when the house is full of his kind.
 
    When the system lacks descriptors or memory, one call says so, and the door is not looked at for
    a tenth of a second: who tries again at once waits, and does not run in a circle.
 
    Lock: the turn protects everything; it is held while waiting. */
 #include "os/net_os.h"
-#include "wire/net.h"
+#include "wire/house.h"
 #include "wire/socket.h"
-#include "wire/stranger.h"
 #include <errno.h>
 #include <poll.h>
 #include <prong/error.h>
@@ -23,8 +28,8 @@
 #include <unistd.h>
 
 #define MAGIC     UINT64_C(0x6e657473696c7270)
-#define RESPITE   ((int64_t)1000000000)
 #define SHORTAGE  ((int64_t)100000000)
+#define LOOK_NS   ((int64_t)10000000) /* how often a full house looks who waits behind the door */
 #define TAG_KNOCK UINT64_MAX
 #define TAG_ALARM (UINT64_MAX - 1)
 #define TAG_RING  (UINT64_MAX - 2)
@@ -45,9 +50,10 @@ struct prong_listener {
 	struct prongi_file file;
 	char address[PRONGI_ADDRESS_MOST];
 	prong_listener_stats stats;
-	size_t n, done;                   /* strangers; of them, those who have proved the key */
-	struct prongi_stranger *stranger; /* strangers_max places */
-	bool *proved;                     /* of each */
+	struct prongi_house house;
+	struct prongi_stranger *done; /* who has proved the key, the first of them; NULL: none */
+	struct prongi_stranger **last_done;
+	uint32_t proved; /* how many they are */
 };
 
 static int check(const prong_listener *l, const char *what)
@@ -64,20 +70,14 @@ static int check(const prong_listener *l, const char *what)
 
 /* --- strangers ----------------------------------------------------------------------------- */
 
-static bool present(const prong_listener *l, size_t i)
+static void hang_up(prong_listener *l, struct prongi_stranger *s)
 {
-	return l->stranger[i].stream.fd >= 0;
+	prongi_stream_fini(&s->stream); /* closed: no longer in the set */
+	prongi_house_leave(&l->house, s);
 }
 
-static void hang_up(prong_listener *l, size_t i)
-{
-	prongi_stream_fini(&l->stranger[i].stream); /* closed: no longer in the set */
-	l->done -= l->proved[i];
-	l->proved[i] = false;
-	l->n--;
-}
-
-static void count(prong_listener *l, int r)
+/* What a proof failed with.  Who said something wrong has failed; not who said nothing. */
+static void count(prong_listener *l, const struct prongi_stranger *s, int r)
 {
 	switch (r) {
 	case -EKEYREJECTED:
@@ -93,85 +93,85 @@ static void count(prong_listener *l, int r)
 		break;
 	default:
 		l->stats.hung_up++;
+		return;
 	}
+	prongi_sources_failed(&l->house.sources, s->source, prong_clock());
 }
 
-static void go_on(prong_listener *l, size_t i)
+static void welcome(prong_listener *l, struct prongi_stranger *s)
 {
-	struct prongi_stranger *s = &l->stranger[i];
+	prongi_os_set_forget(l->set, s->stream.fd);
+	prongi_sources_proved(&l->house.sources, s->source);
+	prongi_house_settle(&l->house, s);
+	*l->last_done = s;
+	l->last_done = &s->next;
+	l->proved++;
+}
+
+static void go_on(prong_listener *l, struct prongi_stranger *s)
+{
 	int r = prongi_stranger_go_on(s);
 	bool waits_to_say = r == PRONG_RUNNING && prongi_stranger_wants(s) == PRONGI_SET_OUT;
 
 	if (r == 0) {
-		l->proved[i] = true;
-		l->done++;
-		prongi_os_set_forget(l->set, s->stream.fd);
+		welcome(l, s);
 	} else if (r != PRONG_RUNNING) {
-		count(l, r);
-		hang_up(l, i);
+		count(l, s, r);
+		hang_up(l, s);
 	} else if (waits_to_say != s->waits_to_say) {
 		s->waits_to_say = waits_to_say;
-		prongi_os_set_change(l->set, s->stream.fd, prongi_stranger_wants(s), i);
+		prongi_os_set_change(l->set, s->stream.fd, prongi_stranger_wants(s),
+				     prongi_house_place(&l->house, s));
 	}
 }
 
-static int admit(prong_listener *l, int fd, const struct prongi_place *peer)
+/* Ask for the key. */
+static int begin(prong_listener *l, struct prongi_stranger *s)
 {
-	struct prongi_stranger *s;
-	size_t i = 0;
-	int r;
+	prong_time over = prong_clock();
+	int r = prongi_proof_begin(&s->proof, l->terms.key, true, l->terms.old_python);
 
-	while (present(l, i))
-		i++;
-	s = &l->stranger[i];
-	memset(s, 0, sizeof *s);
+	if (r == 0 && l->terms.tls)
+		r = prongi_tls_new(&s->stream.tls, l->terms.tls, s->stream.fd, NULL);
+	if (r == 0)
+		r = prongi_os_set_watch(l->set, s->stream.fd, PRONGI_SET_IN,
+					prongi_house_place(&l->house, s));
+	if (r) {
+		hang_up(l, s);
+		return r;
+	}
+	s->begun = true;
+	over.ns_ += (int64_t)l->terms.handshake_ms * 1000000;
+	prongi_house_wake(&l->house, s, over);
+	go_on(l, s);
+	return 0;
+}
+
+/* He takes a place: ask for the key, or later, when proofs from there have failed. */
+static int admit(prong_listener *l, struct prongi_stranger *s)
+{
+	prong_time now = prong_clock();
+	int64_t delay = prongi_sources_delay(&l->house.sources, s->source, now);
+
+	prongi_house_seat(&l->house, s, now);
+	if (!delay)
+		return begin(l, s);
+	l->stats.slowed++;
+	now.ns_ += delay;
+	prongi_house_wake(&l->house, s, now);
+	return 0;
+}
+
+/* He comes into the lobby, for no longer than a proof may take. */
+static void enter(prong_listener *l, int fd, const struct prongi_place *peer)
+{
+	struct prongi_stranger *s = prongi_house_enter(&l->house, prongi_address_source(peer));
+	prong_time over = prong_clock();
+
 	prongi_stream_init(&s->stream, fd, PRONGI_AUTH_MOST, 512);
 	s->peer = *peer;
-	s->source = prongi_address_source(peer);
-	s->came = prong_clock();
-	s->deadline = s->came;
-	s->deadline.ns_ += (int64_t)l->terms.handshake_ms * 1000000;
-	l->n++;
-	r = prongi_proof_begin(&s->proof, l->terms.key, true, l->terms.old_python);
-	if (r == 0 && l->terms.tls)
-		r = prongi_tls_new(&s->stream.tls, l->terms.tls, fd, NULL);
-	if (r == 0)
-		r = prongi_os_set_watch(l->set, fd, PRONGI_SET_IN, i);
-	if (r)
-		hang_up(l, i);
-	else
-		go_on(l, i);
-	return r;
-}
-
-/* How many are from the same machine, in proof. */
-static size_t crowd(const prong_listener *l, uint64_t source)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < l->terms.strangers_max; i++)
-		n += present(l, i) && !l->proved[i] && l->stranger[i].source == source;
-	return n;
-}
-
-/* Who has to go first; strangers_max: nobody, all have proved the key. */
-static size_t least_welcome(const prong_listener *l)
-{
-	size_t worst = l->terms.strangers_max, most = 0;
-
-	for (size_t i = 0; i < l->terms.strangers_max; i++) {
-		size_t n;
-
-		if (!present(l, i) || l->proved[i])
-			continue;
-		n = crowd(l, l->stranger[i].source);
-		if (n > most ||
-		    (n == most && l->stranger[i].came.ns_ < l->stranger[worst].came.ns_)) {
-			most = n;
-			worst = i;
-		}
-	}
-	return worst;
+	over.ns_ += (int64_t)l->terms.handshake_ms * 1000000;
+	prongi_house_wake(&l->house, s, over);
 }
 
 /* --- the door ------------------------------------------------------------------------------ */
@@ -184,21 +184,27 @@ static void watch_door(prong_listener *l, bool open)
 	prongi_os_set_change(l->set, l->fd, open ? PRONGI_SET_IN : 0, TAG_KNOCK);
 }
 
-/* Have a place free, or do not look at the door until there may be one. */
-static bool make_room(prong_listener *l)
+static int64_t respite(const prong_listener *l, prong_time now)
 {
-	size_t i;
+	return prongi_house_respite(
+		&l->house, prongi_house_full(&l->house) ? prongi_os_backlog(l->fd) : 0, now);
+}
 
-	if (l->n < l->terms.strangers_max)
+/* Have a place for one in the lobby, if that may be. */
+static bool make_room(prong_listener *l, const struct prongi_stranger *s)
+{
+	struct prongi_stranger *worst;
+	prong_time when, now = prong_clock();
+
+	if (!prongi_house_taken(&l->house))
 		return true;
-	i = least_welcome(l);
-	if (i == l->terms.strangers_max ||
-	    prong_ns_between(l->stranger[i].came, prong_clock()) < RESPITE) {
-		watch_door(l, false);
+	worst = prongi_house_makes_room(&l->house, s, respite(l, now), &when);
+	if (!worst || now.ns_ < when.ns_)
 		return false;
-	}
+	if (when.ns_ > worst->came.ns_)
+		prongi_house_took(&l->house, worst, now);
 	l->stats.displaced++;
-	hang_up(l, i);
+	hang_up(l, worst);
 	return true;
 }
 
@@ -208,19 +214,27 @@ static bool of_the_system(int r)
 	return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
 }
 
+/* From the lobby to the places, as far as they suffice.  0, or what the system lacks. */
+static int seat(prong_listener *l)
+{
+	struct prongi_stranger *s;
+	int r = 0;
+
+	while (!of_the_system(r) && (s = l->house.lobby) && make_room(l, s))
+		r = admit(l, s);
+	return of_the_system(r) ? r : 0;
+}
+
 /* Let in all who fit.  0, or what the system lacks. */
 static int let_in(prong_listener *l)
 {
-	for (int i = 0; i < BATCH; i++) {
+	int r = 0;
+
+	for (int i = 0; i < BATCH && r == 0 && !prongi_house_full(&l->house); i++) {
 		struct prongi_place peer = { .size = sizeof peer.at };
 		unsigned size = peer.size;
-		int fd;
+		int fd = prongi_os_accept(l->fd, (struct sockaddr *)&peer.at, &size);
 
-		if (i && l->n == l->terms.strangers_max)
-			return 0; /* whether somebody else knocks is not known */
-		if (!make_room(l))
-			return 0;
-		fd = prongi_os_accept(l->fd, (struct sockaddr *)&peer.at, &size);
 		if (fd == -EAGAIN)
 			return 0;
 		if (of_the_system(fd))
@@ -228,20 +242,16 @@ static int let_in(prong_listener *l)
 		peer.size = size;
 		if (fd < 0)
 			continue;
-		fd = admit(l, fd, &peer);
-		if (of_the_system(fd))
-			return fd;
+		enter(l, fd, &peer);
+		r = seat(l);
 	}
-	return 0;
+	return r;
 }
 
-/* Somebody knocked.  0, or what the system lacks. */
-static int answer_door(prong_listener *l)
+/* The system lacks something, when it does. */
+static int shut_out(prong_listener *l, int r)
 {
-	int r = let_in(l);
-
 	if (r) {
-		watch_door(l, false);
 		l->shut_until = prong_clock();
 		l->shut_until.ns_ += SHORTAGE;
 	}
@@ -250,42 +260,62 @@ static int answer_door(prong_listener *l)
 
 /* --- time ---------------------------------------------------------------------------------- */
 
-/* Turn out who is over his time, look at the door again when there may be room, and set the alarm
-   for the next such moment. */
-static void keep_time(prong_listener *l)
+/* Somebody's time has come: to be asked for the key, or to go. */
+static void see_to(prong_listener *l, struct prongi_stranger *s)
 {
-	prong_time now = prong_clock(), next = PRONG_FOREVER;
-	size_t worst;
-
-	for (size_t i = 0; i < l->terms.strangers_max; i++) {
-		if (!present(l, i) || l->proved[i])
-			continue;
-		if (l->stranger[i].deadline.ns_ <= now.ns_) {
-			l->stats.too_slow++;
-			prongi_stranger_too_slow(&l->stranger[i]);
-			hang_up(l, i);
-		} else if (l->stranger[i].deadline.ns_ < next.ns_) {
-			next = l->stranger[i].deadline;
-		}
+	if (!s->lobbied && !s->begun) {
+		begin(l, s);
+		return;
 	}
-	worst = l->n == l->terms.strangers_max ? least_welcome(l) : 0;
-	if (now.ns_ < l->shut_until.ns_) {
-		if (l->shut_until.ns_ < next.ns_)
-			next = l->shut_until;
-	} else if (l->n < l->terms.strangers_max)
-		watch_door(l, true);
-	else if (worst < l->terms.strangers_max && !l->open) {
-		int64_t until = l->stranger[worst].came.ns_ + RESPITE;
+	l->stats.displaced += s->lobbied;
+	l->stats.too_slow += !s->lobbied;
+	prongi_stranger_too_slow(s);
+	hang_up(l, s);
+}
 
-		if (until <= now.ns_)
-			watch_door(l, true);
-		else if (until < next.ns_)
-			next.ns_ = until;
-	}
+/* When somebody in the lobby may get a place. */
+static prong_time seat_time(const prong_listener *l, prong_time now)
+{
+	prong_time when = now;
+
+	if (!l->house.lobby)
+		return PRONG_FOREVER;
+	if (!prongi_house_taken(&l->house))
+		return now;
+	if (!prongi_house_makes_room(&l->house, l->house.lobby, respite(l, now), &when))
+		return PRONG_FOREVER;
+	if (prongi_house_full(&l->house) && when.ns_ > now.ns_ + LOOK_NS)
+		when.ns_ = now.ns_ + LOOK_NS;
+	return when;
+}
+
+static prong_time sooner(prong_time a, prong_time b)
+{
+	return a.ns_ < b.ns_ ? a : b;
+}
+
+/* See to those whose time has come, look at the door when there is room, and set the alarm for the
+   next such moment.  0, or what the system lacks. */
+static int keep_time(prong_listener *l)
+{
+	prong_time now = prong_clock(), next;
+	struct prongi_stranger *s;
+	int r = 0;
+
+	while ((s = prongi_house_first(&l->house)) && s->wakes.ns_ <= now.ns_)
+		see_to(l, s);
+	if (seat_time(l, now).ns_ <= now.ns_)
+		r = shut_out(l, seat(l));
+	watch_door(l, !prongi_house_full(&l->house) && l->shut_until.ns_ <= now.ns_);
+	s = prongi_house_first(&l->house);
+	next = sooner(s ? s->wakes : PRONG_FOREVER, seat_time(l, now));
+	if (l->shut_until.ns_ > now.ns_)
+		next = sooner(next, l->shut_until);
 	if (next.ns_ != l->alarm_at.ns_) {
 		l->alarm_at = next;
 		prongi_os_alarm_set(l->alarm, next);
 	}
+	return r;
 }
 
 /* --- accepting ----------------------------------------------------------------------------- */
@@ -293,13 +323,9 @@ static void keep_time(prong_listener *l)
 /* One who has proved the key becomes a connection; or, when out is NULL, a stream. */
 static int receive(prong_listener *l, prong_conn **out, struct prongi_stream *stream)
 {
-	struct prongi_stranger *s;
-	size_t i = 0;
+	struct prongi_stranger *s = l->done;
 	int r = 0;
 
-	while (!l->proved[i])
-		i++;
-	s = &l->stranger[i];
 	if (out)
 		r = prongi_conn_make(out, &s->stream, &l->terms, s->proof.modern, &s->peer,
 				     "listener_accept");
@@ -309,42 +335,52 @@ static int receive(prong_listener *l, prong_conn **out, struct prongi_stream *st
 		return r;
 	if (!out && s->peer.at.ss_family != AF_UNIX)
 		prongi_os_tcp_tune(stream->fd);
-	prongi_stream_init(&s->stream, -1, 0, 0); /* it is the connection's now */
-	l->proved[i] = false;
-	l->done--;
-	l->n--;
+	l->done = s->next;
+	if (!l->done)
+		l->last_done = &l->done;
+	l->proved--;
+	prongi_house_leave(&l->house, s); /* the stream is the connection's now */
 	l->stats.accepted++;
 	return 0;
 }
 
+/* Also when somebody in the lobby can have the place of one who has been received. */
 static void ring(prong_listener *l)
 {
-	if (l->rings == (l->done > 0))
+	prong_time now = prong_clock();
+	bool rings = l->done || seat_time(l, now).ns_ <= now.ns_;
+
+	if (l->rings == rings)
 		return;
-	l->rings = l->done > 0;
-	prongi_os_ring(l->ring, l->rings);
+	l->rings = rings;
+	prongi_os_ring(l->ring, rings);
 }
 
 /* Wait for something to happen, and do what is to be done. */
 static int serve(prong_listener *l, prong_time deadline)
 {
 	uint64_t tags[BATCH];
-	int n, r;
+	int n, r = keep_time(l), late;
 
-	keep_time(l);
+	if (r)
+		return r;
 	r = prongi_await(l->set, POLLIN, deadline);
 	if (r && r != PRONG_TIMEDOUT)
 		return r;
 	r = 0;
 	n = prongi_os_set_ready(l->set, tags, BATCH);
 	for (int i = 0; i < n; i++) {
-		if (tags[i] < l->terms.strangers_max && present(l, tags[i]) && !l->proved[tags[i]])
-			go_on(l, tags[i]);
-		else if (tags[i] == TAG_KNOCK)
-			r = answer_door(l);
+		struct prongi_stranger *s = prongi_house_at(&l->house, tags[i]);
+
+		if (tags[i] == TAG_KNOCK)
+			r = shut_out(l, let_in(l));
+		else if (s && s->begun && !s->settled)
+			go_on(l, s);
 	}
-	keep_time(l);
-	return n < 0 ? n : r;
+	late = keep_time(l);
+	if (n < 0)
+		return n;
+	return r ? r : late;
 }
 
 static int accept_until(prong_listener *l, prong_conn **out, struct prongi_stream *stream,
@@ -413,7 +449,7 @@ void prong_listener_stat(prong_listener *l, prong_listener_stats *out)
 		return;
 	prongi_turn_insist(&l->turn);
 	*out = l->stats;
-	out->waiting = l->n - l->done;
+	out->waiting = l->house.n - l->proved - l->house.lobbied;
 	prongi_turn_give(&l->turn);
 }
 
@@ -424,8 +460,8 @@ static void drop(struct prongi_mine *mine)
 {
 	prong_listener *l = (prong_listener *)(void *)mine;
 
-	for (size_t i = 0; i < l->terms.strangers_max; i++)
-		prongi_stream_fini(&l->stranger[i].stream);
+	for (uint32_t i = 0; i < l->house.used; i++)
+		prongi_stream_fini(&l->house.at[i].stream);
 	prongi_socket_close(l->fd);
 	prongi_socket_close(l->set);
 	prongi_socket_close(l->alarm);
@@ -435,8 +471,7 @@ static void drop(struct prongi_mine *mine)
 static void dispose(prong_listener *l)
 {
 	prongi_terms_fini(&l->terms);
-	free(l->stranger);
-	free(l->proved);
+	prongi_house_free(&l->house);
 	l->magic = 0;
 	free(l);
 }
@@ -459,17 +494,16 @@ static int make(prong_listener **out, const prong_auth *auth)
 		return prongi_fail(-ENOMEM, "listener_open: no memory");
 	r = prongi_terms_make(&l->terms, auth, "listener_open");
 	if (r == 0) {
-		l->stranger = calloc(l->terms.strangers_max, sizeof *l->stranger);
-		l->proved = calloc(l->terms.strangers_max, sizeof *l->proved);
-		if (!l->stranger || !l->proved)
-			r = prongi_fail(-ENOMEM, "listener_open: no memory");
+		r = prongi_house_make(&l->house, l->terms.strangers_max, l->terms.penalty_ms);
+		if (r)
+			prongi_fail(r, "listener_open: no %s",
+				    r == -EIO ? "random bytes" : "memory");
 	}
 	if (r) {
 		dispose(l);
 		return r;
 	}
-	for (size_t i = 0; i < l->terms.strangers_max; i++)
-		l->stranger[i].stream.fd = -1;
+	l->last_done = &l->done;
 	l->fd = l->set = l->alarm = l->ring = -1;
 	l->alarm_at = PRONG_FOREVER;
 	l->pid = getpid();

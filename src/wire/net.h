@@ -17,7 +17,7 @@ struct prongi_terms {
 	struct prongi_credentials *tls; /* NULL: none */
 	bool old_python;
 	size_t message_max;
-	uint32_t body_rate, handshake_ms, strangers_max;
+	uint32_t body_rate, handshake_ms, strangers_max, penalty_ms;
 };
 
 /* Check the options, copy the key, and read the files of tls.  Return 0, -EINVAL, -ENOMEM or what

@@ -18,7 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG    511
+#define BACKLOG    4096 /* the system has its own limit */
 #define LOCK_TRIES 50
 
 static const struct sockaddr *addr(const struct prongi_place *p)

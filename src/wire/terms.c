@@ -9,11 +9,13 @@
 #define BODY_RATE      1024
 #define HANDSHAKE_MS   5000
 #define STRANGERS      64
-#define STRANGERS_MOST 4096
+#define STRANGERS_MOST 65536
+#define PENALTY_MS     2000
+#define PENALTY_MOST   60000
 
 static bool reserved_is_zero(const prong_auth *a)
 {
-	bool zero = a->reserved2_ == 0;
+	bool zero = true;
 
 	for (size_t i = 0; i < sizeof a->reserved1_; i++)
 		zero = zero && a->reserved1_[i] == 0;
@@ -34,6 +36,10 @@ static int check(const prong_auth *a, const char *what)
 	if (a->strangers_max > STRANGERS_MOST)
 		return prongi_fail(-EINVAL, "%s: strangers_max is %u, above %d", what,
 				   (unsigned)a->strangers_max, STRANGERS_MOST);
+	if (a->penalty_ms > PENALTY_MOST || (a->penalty_ms && a->no_penalty))
+		return prongi_fail(-EINVAL, "%s: penalty_ms is %u, %s", what,
+				   (unsigned)a->penalty_ms,
+				   a->no_penalty ? "with no_penalty" : "above 60,000");
 	if (!reserved_is_zero(a))
 		return prongi_fail(-EINVAL, "%s: a reserved option is set", what);
 	return 0;
@@ -51,7 +57,10 @@ int prongi_terms_make(struct prongi_terms *out, const prong_auth *auth, const ch
 		.body_rate = auth->body_rate ? auth->body_rate : BODY_RATE,
 		.handshake_ms = auth->handshake_ms ? auth->handshake_ms : HANDSHAKE_MS,
 		.strangers_max = auth->strangers_max ? auth->strangers_max : STRANGERS,
+		.penalty_ms = auth->penalty_ms ? auth->penalty_ms : PENALTY_MS,
 	};
+	if (auth->no_penalty)
+		out->penalty_ms = 0;
 	r = prongi_key_new(&out->key, auth->key, auth->key_size);
 	if (r)
 		return prongi_fail(r, "%s: no memory for the key", what);

@@ -102,10 +102,10 @@ static void wrong_options(void **state)
 	bad[0].key = NULL;
 	bad[1].key_size = 0;
 	bad[2].key_size = 65537;
-	bad[3].reserved1_[4] = 1;
-	bad[4].reserved2_ = 1;
+	bad[3].reserved1_[3] = 1;
+	bad[4].penalty_ms = 60001;
 	bad[5].reserved_[4] = 1;
-	bad[6].strangers_max = 4097;
+	bad[6].strangers_max = 65537;
 	bad[7].message_max = SIZE_MAX;
 	for (int i = 0; i < 8; i++) {
 		CHECK_EQ(prong_listener_open(&l, "tcp://127.0.0.1:0", &bad[i]), -EINVAL);

@@ -135,10 +135,13 @@ static void a_stranger_reads_failure_alone(void **state)
 		{ "\x80\0\0\0", 4, false },
 		{ "\0\0\0\x09#WELCOME#", 13, true },
 	};
-	prong_listener *l = raw_listener(NULL);
+	prong_auth auth = raw_auth();
+	prong_listener *l;
 	prong_conn *in;
 
 	(void)state;
+	auth.no_penalty = true;
+	l = raw_listener(&auth);
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
 		char got[200];
 		int fd = raw_dial(prong_listener_address(l));
@@ -239,6 +242,127 @@ static void a_full_house_makes_room(void **state)
 		close(fd[i]);
 	prong_listener_close(l);
 }
+
+/* The house is full of silent ones from one machine: they make room for another's at once. */
+static void the_largest_crowd_goes_at_once(void **state)
+{
+	prong_auth auth = raw_auth();
+	prong_listener *l;
+	prong_conn *c;
+	int fd[9];
+
+	(void)state;
+	auth.strangers_max = 8;
+	l = raw_listener(&auth);
+	for (int i = 0; i < 8; i++)
+		fd[i] = raw_dial_from(2, prong_listener_address(l));
+	while (stats(l).waiting < 8)
+		CHECK_EQ(prong_listener_accept(l, &c, PRONG_NOW), PRONG_TIMEDOUT);
+	fd[8] = raw_dial(prong_listener_address(l));
+	CHECK_EQ(prong_listener_accept(l, &c, PRONG_NOW), PRONG_TIMEDOUT);
+	CHECK_EQ(prong_listener_accept(l, &c, PRONG_NOW), PRONG_TIMEDOUT);
+	CHECK_EQ(stats(l).displaced, 1);
+	CHECK_EQ(stats(l).waiting, 8);
+	for (int i = 0; i < 9; i++)
+		close(fd[i]);
+	prong_listener_close(l);
+}
+
+/* --- failures ------------------------------------------------------------------------------ */
+
+static void fail_from(prong_listener *l, int n)
+{
+	const uint64_t before = stats(l).wrong_key + stats(l).old_python;
+	int fd = raw_dial_from(n, prong_listener_address(l));
+	prong_conn *c;
+	char got[100];
+
+	raw_write(fd, "\0\0\0\x28{sha256}wrong wrong wrong wrong wrong .", 44);
+	while (stats(l).wrong_key + stats(l).old_python == before)
+		CHECK_EQ(prong_listener_accept(l, &c, prong_in_ms(1)), PRONG_TIMEDOUT);
+	CHECK_EQ(raw_rest(fd, got, sizeof got), 63 + 13);
+	close(fd);
+}
+
+static int proves(void *arg)
+{
+	CHECK_EQ(raw_prove(*(int *)arg, false), 1);
+	return 0;
+}
+
+static void log_in_from(prong_listener *l, int n)
+{
+	int fd = raw_dial_from(n, prong_listener_address(l));
+	prong_thread *t = start_thread(proves, &fd, sizeof fd);
+	prong_conn *c = NULL;
+
+	CHECK_OK(prong_listener_accept(l, &c, soon()));
+	CHECK_EQ(end_thread(t), 0);
+	prong_conn_free(c);
+	close(fd);
+}
+
+static void who_fails_is_answered_later(void **state)
+{
+	prong_listener *l = raw_listener(NULL);
+
+	(void)state;
+	log_in_from(l, 2);
+	fail_from(l, 2);
+	CHECK_EQ(stats(l).slowed, 0);
+	fail_from(l, 2);
+	CHECK_EQ(stats(l).slowed, 1);
+	log_in_from(l, 1); /* from elsewhere */
+	CHECK_EQ(stats(l).slowed, 1);
+	log_in_from(l, 2); /* it is right, but from where it was wrong */
+	CHECK_EQ(stats(l).slowed, 2);
+	log_in_from(l, 2); /* and forgotten */
+	fail_from(l, 2);
+	CHECK_EQ(stats(l).slowed, 2);
+	CHECK_EQ(stats(l).accepted, 4);
+	prong_listener_close(l);
+}
+
+/* The one who waits is not spoken to, and costs nobody anything. */
+static void who_waits_hears_nothing_yet(void **state)
+{
+	prong_auth auth = raw_auth();
+	prong_listener *l;
+	prong_conn *c;
+	char got[100];
+	int fd;
+
+	(void)state;
+	auth.penalty_ms = 60000;
+	l = raw_listener(&auth);
+	for (int i = 0; i < 3; i++)
+		fail_from(l, 2);
+	fd = raw_dial_from(2, prong_listener_address(l)); /* waits 200 ms */
+	log_in_from(l, 1);
+	CHECK_EQ(recv(fd, got, sizeof got, MSG_DONTWAIT), -1);
+	CHECK_EQ(stats(l).waiting, 1);
+	close(fd); /* which shows when his time has come */
+	while (stats(l).waiting)
+		CHECK_EQ(prong_listener_accept(l, &c, prong_in_ms(5)), PRONG_TIMEDOUT);
+	prong_listener_close(l);
+}
+
+static void nobody_waits_where_that_is_off(void **state)
+{
+	prong_auth auth = raw_auth();
+	prong_listener *l;
+
+	(void)state;
+	auth.no_penalty = true;
+	l = raw_listener(&auth);
+	for (int i = 0; i < 8; i++)
+		fail_from(l, 2);
+	log_in_from(l, 2);
+	CHECK_EQ(stats(l).slowed, 0);
+	prong_listener_close(l);
+}
+
+/* --- many ---------------------------------------------------------------------------------- */
 
 enum {
 	MANY = 100
@@ -367,6 +491,10 @@ int main(int argc, char **argv)
 		CASE(the_silent_hold_nobody_up),
 		CASE(who_takes_too_long_is_gone),
 		CASE(a_full_house_makes_room),
+		CASE(the_largest_crowd_goes_at_once),
+		CASE(who_fails_is_answered_later),
+		CASE(who_waits_hears_nothing_yet),
+		CASE(nobody_waits_where_that_is_off),
 		CASE(many_at_once),
 		CASE(a_listener_is_polled),
 		CASE(the_alarm_is_polled_too),

@@ -48,6 +48,20 @@ int raw_dial(const char *address)
 	return dial(&in, sizeof in);
 }
 
+int raw_dial_from(int n, const char *address)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK(fd >= 0);
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)n - 1);
+	CHECK_EQ(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
+	CHECK_EQ(connect(fd, (struct sockaddr *)&in, sizeof in), 0);
+	return fd;
+}
+
 int raw_listen(char address[64])
 {
 	struct sockaddr_in in = { .sin_family = AF_INET };

@@ -17,6 +17,9 @@ prong_listener *raw_listener(const prong_auth *auth);
 /* Connect to the address of a listener, and say nothing. */
 int raw_dial(const char *address);
 
+/* The same from 127.0.0.n. */
+int raw_dial_from(int n, const char *address);
+
 /* Listen at 127.0.0.1; store the address.  Accept. */
 int raw_listen(char address[64]);
 int raw_accept(int listener);
