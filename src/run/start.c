@@ -28,7 +28,8 @@ static int check_rights(void)
 	const char *what = "namespaces or root";
 
 	if (r)
-		return prongi_fail(r, "process_start: cannot read who this process is: %s", strerror(-r));
+		return prongi_fail(r, "process_start: cannot read who this process is: %s",
+				   strerror(-r));
 	if (now.filters_unknown)
 		return prongi_fail(PRONG_PRIVILEGE,
 				   "process_start: whether seccomp filters were added is told by "

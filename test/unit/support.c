@@ -37,17 +37,19 @@ void check_failed(const char *file, int line, const char *format, ...)
 
 /* --- waiting ------------------------------------------------------------------------------ */
 
+bool under_valgrind(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+	return preload && strstr(preload, "vgpreload");
+}
+
 int slowness(void)
 {
 	static int known;
 
-	if (!known) {
-		const char *preload = getenv("LD_PRELOAD");
-
-		known = TEST_TSAN || TEST_ASAN ? 5 : 1;
-		if (preload && strstr(preload, "vgpreload"))
-			known = 20;
-	}
+	if (!known)
+		known = under_valgrind() ? 20 : TEST_TSAN || TEST_ASAN ? 5 : 1;
 	return known;
 }
 

@@ -97,6 +97,9 @@ void sleep_ms(int ms);
 /* How slow the machine is under a sanitizer or valgrind: 1 is plain. */
 int slowness(void);
 
+/* Valgrind has handlers of its own for signals, and reports crashes that are wanted. */
+bool under_valgrind(void);
+
 /* n, or less where it is slow; at least 1.  PRONG_TEST_SCALE=n asks for n hundredths of it. */
 int scaled(int n);
 
