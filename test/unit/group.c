@@ -279,7 +279,7 @@ static void close_ends_what_runs(void **state)
 
 static void deaf(prong_fn *fn, int sig)
 {
-	prong_group *g = open_group(&(prong_group_opts){ .grace_ms = 20 });
+	prong_group *g = open_group(&(prong_group_opts){ .grace_ms = 20 * slowness() });
 	atomic_int *up = shared(sizeof *up);
 	prong_report r;
 	prong_child c;
