@@ -121,7 +121,8 @@ void bench_rows_print(void);
 /* Ask for so many repetitions, before the agent is started. */
 void bench_ask(unsigned reps);
 
-/* Leave out the subjects whose names have the word in them; NULL: none. */
+/* Leave out the subjects whose names have the word in them, which stays the caller's; may be called
+   some times. */
 void bench_leave_out(const char *word);
 
 /* Run a case and add its rows. */

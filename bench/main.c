@@ -1,7 +1,7 @@
-/* prong-bench [--out FILE] [--reps N] [--without WORD] [--list] [CASE...]
+/* prong-bench [--out FILE] [--reps N] [--without WORD]... [--list] [CASE...]
 
    Run the cases whose rows' names begin with one of CASE, or all; write the rows to FILE and print
-   them as a table; without the subjects that have WORD in their names.  bench.h says how to read
+   them as a table; without the subjects that have a WORD in their names.  bench.h says how to read
    them. */
 #include "bench.h"
 #include <err.h>
@@ -17,7 +17,7 @@ static const struct bench_case *const nouns[] = {
 };
 
 struct wishes {
-	const char *out, *without;
+	const char *out;
 	unsigned reps;
 	bool list;
 	char **cases; /* ends with NULL */
@@ -25,7 +25,7 @@ struct wishes {
 
 static _Noreturn void usage(void)
 {
-	fputs("usage: prong-bench [--out FILE] [--reps N] [--without WORD] [--list] [CASE...]\n",
+	fputs("usage: prong-bench [--out FILE] [--reps N] [--without WORD]... [--list] [CASE...]\n",
 	      stderr);
 	exit(2);
 }
@@ -50,7 +50,7 @@ static struct wishes parse(char **argv)
 		else if (strcmp(*argv, "--out") == 0 && argv[1])
 			w.out = *++argv;
 		else if (strcmp(*argv, "--without") == 0 && argv[1])
-			w.without = *++argv;
+			bench_leave_out(*++argv);
 		else if (strcmp(*argv, "--reps") == 0)
 			w.reps = to_reps(*++argv);
 		else
@@ -124,7 +124,6 @@ int main(int argc, char **argv)
 	bench_rows_open(w.out);
 	bench_set_stdio_aside();
 	bench_ask(w.reps);
-	bench_leave_out(w.without);
 	bench_agent_start();
 	r = prong_open(NULL);
 	if (r)

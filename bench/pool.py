@@ -10,9 +10,9 @@
                                             us from each of N SIGKILLs of the only worker to the
                                             first line of the next task
 
-Each begins with some that do not count.  Pool puts another worker in the place of the dead one, and
-gives up nothing; but it hangs for good when the dead one held the lock of the queue, as who waits for
-a task does, so here it dies within one.  An executor breaks, and is made anew.
+Each begins with some that do not count.  Pool puts another worker in the place of the dead one;
+but it hangs for good when the dead one held the lock of the queue, as who waits for a task does, so
+here it dies within one.  An executor breaks, and is made anew.
 """
 
 import multiprocessing

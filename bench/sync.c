@@ -366,14 +366,15 @@ static const struct bench_kind sem = { nothing, sem_alone, sem_half },
 	}
 
 /* The subjects after prong and glibc.  What prong waits for it looks at first, for some 40 us;
-   glibc, Boost and Python sleep at once; ck never sleeps. */
+   glibc, Boost and Python sleep at once; ck spins for ever. */
 #define CK(name, run, kind, parties) \
-	OF("ck_" name ", never sleeps", run, bench_ck_##kind, parties, bench_no_ck)
+	OF("ck_" name, run, bench_ck_##kind, parties, bench_no_ck)
 #define BOOST(run, kind, parties) \
-	OF("Boost sharable mutex", run, bench_boost_##kind, parties, bench_no_boost)
+	OF("Boost sharable mutex (sleeps at once)", run, bench_boost_##kind, parties, \
+	   bench_no_boost)
 #define RWLOCKS(run, kind, parties) \
-	BOOST(run, kind, parties), CK("rwlock", run, kind, parties), \
-		CK("brlock", run, br_##kind, parties)
+	BOOST(run, kind, parties), CK("rwlock (never sleeps)", run, kind, parties), \
+		CK("brlock (never sleeps)", run, br_##kind, parties)
 
 #define CAS_FLOOR \
 	.before = bench_two_cpus, .metrics = { { "", "ns", 0, 0 } }, \
@@ -401,7 +402,7 @@ const struct bench_case bench_sync[] = {
 	ALONE("sync-sem-post-wait", sem, PYTHON("sem", 100000)),
 	ALONE("sync-event-set-wait-clear", event, PYTHON("event", 20000)),
 	ALONE("sync-cond-signal-nobody", cond, PYTHON("cond", 50000)),
-	ALONE("sync-barrier-of-1", barrier1, CK("barrier", run_alone, barrier1, THREADS),
+	ALONE("sync-barrier-of-1", barrier1, CK("barrier (spins)", run_alone, barrier1, THREADS),
 	      PYTHON("barrier", 5000)),
 	ALONE("sync-rwlock-read", reading, RWLOCKS(run_alone, reading, THREADS)),
 	ALONE("sync-rwlock-write", writing, RWLOCKS(run_alone, writing, THREADS)),
@@ -412,9 +413,10 @@ const struct bench_case bench_sync[] = {
 	TWO("sync-event-round-2-processes", event, PROCESSES, PYTHON("event-2", 2000)),
 	TWO("sync-cond-turns-2-threads", cond, THREADS, NO_MORE),
 	TWO("sync-cond-turns-2-processes", cond, PROCESSES, PYTHON("cond-2", 2000)),
-	TWO("sync-barrier-2-threads", barrier2, THREADS, CK("barrier", run_two, barrier2, THREADS)),
+	TWO("sync-barrier-2-threads", barrier2, THREADS,
+	    CK("barrier (spins)", run_two, barrier2, THREADS)),
 	TWO("sync-barrier-2-processes", barrier2, PROCESSES,
-	    CK("barrier", run_two, barrier2, PROCESSES), PYTHON("barrier-2", 1000)),
+	    CK("barrier (spins)", run_two, barrier2, PROCESSES), PYTHON("barrier-2", 1000)),
 	TWO("sync-rwlock-2-readers-threads", reading, THREADS, RWLOCKS(run_two, reading, THREADS)),
 	TWO("sync-rwlock-2-readers-processes", reading, PROCESSES,
 	    RWLOCKS(run_two, reading, PROCESSES)),
