@@ -14,6 +14,7 @@
 #include <prong/listener.h>
 #include <prong/carry.h>
 #include <prong/remote.h>
+#include <prong/proxy.h>
 #include <prong/call.h>
 #include <prong/manager.h>
 

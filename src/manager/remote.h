@@ -186,4 +186,14 @@ const prong_value *prongi_value_token(const prong_value *v);
 /* What stands for the object that is in the item of a "#PROXY".  Return 0, -EPROTO, -ENOMEM. */
 int prongi_value_of_answer(const prong_value *item, prong_value **out);
 
+/* --- waiting over there (remote_queue.c, proxy_typed.c) ---------------------------------- */
+
+#define PRONGI_SLICE_NS ((int64_t)1000000000) /* that a manager is asked to wait at a time */
+
+/* Time that is left, as Python wants it, at most so many ns; 0: none. */
+double prongi_seconds_left(prong_time deadline, int64_t most);
+
+/* Until when the manager's word is waited for, when it was told of the deadline. */
+prong_time prongi_word_by(prong_time deadline);
+
 #endif

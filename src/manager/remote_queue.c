@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define WHAT      "remote_queue"
-#define SLICE_NS  ((int64_t)1000000000)
 #define ANSWER_NS ((int64_t)1000000000) /* for the manager's word, after the deadline */
 #define SECOND    1e9
 
@@ -137,7 +136,7 @@ static bool take_kept(struct far_queue *q, prong_value **out)
 
 /* --- asking the manager ----------------------------------------------------------------- */
 
-static prong_time answer_by(prong_time deadline)
+prong_time prongi_word_by(prong_time deadline)
 {
 	prong_time now = prong_clock();
 
@@ -252,8 +251,7 @@ static int no_word(int r, const struct far_queue *q)
 
 /* --- values ----------------------------------------------------------------------------- */
 
-/* Time that is left, as Python wants it, or a slice of it; 0: none. */
-static double seconds(prong_time deadline, int64_t most)
+double prongi_seconds_left(prong_time deadline, int64_t most)
 {
 	int64_t ns = prong_ns_between(prong_clock(), deadline);
 
@@ -270,11 +268,11 @@ static int far_get_value(void *self, prong_value **out, prong_time deadline)
 	if (take_kept(q, out))
 		return 0;
 	do {
-		left = seconds(deadline, SLICE_NS);
+		left = prongi_seconds_left(deadline, PRONGI_SLICE_NS);
 		r = ask(q, "get",
 			left > 0 ? prong_args(2, prong_value_bool(true), prong_value_float(left))
 				 : prong_args(1, prong_value_bool(false)),
-			&a, answer_by(deadline));
+			&a, prongi_word_by(deadline));
 		r = r ? no_word(r, q) : judge(q, &a, out);
 	} while (r == PRONG_TIMEDOUT && prong_clock().ns_ < deadline.ns_);
 	return r;
@@ -283,7 +281,7 @@ static int far_get_value(void *self, prong_value **out, prong_time deadline)
 static int far_put_value(void *self, prong_value *v, prong_time deadline)
 {
 	struct far_queue *q = self;
-	double left = seconds(deadline, INT64_MAX);
+	double left = prongi_seconds_left(deadline, INT64_MAX);
 	struct prongi_answer a;
 	prong_value *args;
 	int r;
@@ -294,7 +292,7 @@ static int far_put_value(void *self, prong_value *v, prong_time deadline)
 		args = prong_args(3, v, prong_value_bool(true), prong_value_float(left));
 	else
 		args = prong_args(2, v, prong_value_bool(false));
-	r = ask(q, "put", args, &a, answer_by(deadline));
+	r = ask(q, "put", args, &a, prongi_word_by(deadline));
 	return r ? no_word(r, q) : judge(q, &a, NULL);
 }
 
@@ -371,7 +369,7 @@ static size_t far_size(void *self)
 	int64_t n = 0;
 	size_t kept = 0;
 
-	if (ask(q, "qsize", prong_args(0), &a, answer_by(PRONG_NOW)) == 0 &&
+	if (ask(q, "qsize", prong_args(0), &a, prongi_word_by(PRONG_NOW)) == 0 &&
 	    prongi_remote_judge(q->there, &a, &v, q->name) == 0) {
 		if (prong_value_as_int(v, &n) || n < 0)
 			n = 0;
@@ -396,7 +394,7 @@ static int far_close(void *self)
 	pthread_mutex_unlock(&q->lock);
 	if (!can)
 		return prongi_fail(-ENOTSUP, "queue_close: %.60s has no shutdown", q->name);
-	r = ask(q, "shutdown", prong_args(0), &a, answer_by(PRONG_NOW));
+	r = ask(q, "shutdown", prong_args(0), &a, prongi_word_by(PRONG_NOW));
 	return r ? no_word(r, q) : judge(q, &a, NULL);
 }
 
@@ -415,7 +413,7 @@ static void far_free(void *self)
 	struct far_queue *q = self;
 	prong_value *v;
 
-	collect(q, answer_by(prong_in_ms(SLICE_NS / 1000000)));
+	collect(q, prongi_word_by(prong_in_ms(PRONGI_SLICE_NS / 1000000)));
 	while (take_kept(q, &v))
 		(void)far_put_value(q, v, PRONG_NOW);
 	prongi_remote_forget(q->there, q->o.ident, q->o.era);

@@ -244,6 +244,41 @@ static int work_on_queue(const prong_value *v, const char *op, prong_value **out
 	return prong_queue_free(q);
 }
 
+/* Objects by what they are: the word after "t", the object, and what else it takes. */
+static int work_on_typed(const prong_value *v, const char *op, prong_value **out)
+{
+	prong_proxy *p = proxy[number_at(v, 1)];
+	prong_time by = deadline_at(v, prong_value_count(v) - 1);
+	size_t n = 0;
+	int r;
+
+	if (strcmp(op, "tlock") == 0)
+		return prong_proxy_lock(p, by);
+	if (strcmp(op, "tunlock") == 0)
+		return prong_proxy_unlock(p, by);
+	if (strcmp(op, "twait") == 0)
+		return prong_proxy_wait(p, by);
+	if (strcmp(op, "tset") == 0)
+		return prong_proxy_set(p, by);
+	if (strcmp(op, "tclear") == 0)
+		return prong_proxy_clear(p, by);
+	if (strcmp(op, "tget") == 0)
+		return prong_proxy_get(p, arguments(prong_value_at(v, 2)), out, by);
+	if (strcmp(op, "tput") == 0)
+		return prong_proxy_put(p, arguments(prong_value_at(v, 2)),
+				       arguments(prong_value_at(v, 3)), by);
+	if (strcmp(op, "tremove") == 0)
+		return prong_proxy_remove(p, arguments(prong_value_at(v, 2)), by);
+	if (strcmp(op, "tappend") == 0)
+		return prong_proxy_append(p, arguments(prong_value_at(v, 2)), by);
+	if (strcmp(op, "tcopy") == 0)
+		return prong_proxy_copy(p, out, by);
+	r = strcmp(op, "tcount") == 0 ? prong_proxy_count(p, &n, by) : -ENOSYS;
+	if (r == 0)
+		*out = prong_value_int((int64_t)n);
+	return r;
+}
+
 static int raised(prong_value **out)
 {
 	*out = prong_value_dup(prong_remote_raised(there));
@@ -259,6 +294,8 @@ static int work(const prong_value *v, const char *op, prong_value **out)
 
 	if (op[0] == 'q')
 		return work_on_queue(v, op, out);
+	if (op[0] == 't')
+		return work_on_typed(v, op, out);
 	if (strcmp(op, "open") == 0)
 		return open_it(v);
 	if (strcmp(op, "make") == 0)

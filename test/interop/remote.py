@@ -28,7 +28,7 @@ except ImportError:
 PY2 = sys.version_info[0] == 2
 OLD = sys.version_info < (3, 12)  # speaks HMAC-MD5 alone
 KEY = b"a key of sixteen"
-TIMEDOUT, CLOSED, MISMATCH, RAISED = 1, 10, 15, 16
+TIMEDOUT, CLOSED, EMPTY, MISMATCH, RAISED = 1, 10, 13, 15, 16
 ECONNREFUSED, ECONNRESET, EKEYREJECTED, ENOTSUP, EMSGSIZE, ESTALE = -111, -104, -129, -95, -90, -116
 EINVAL = -22
 
@@ -287,6 +287,61 @@ def dicts(c):
     check("TypeError" in detail(x, "__setitem__", [1], 2), "an unhashable key")
     x("clear")
     check(x("__len__") == 0, "dict.clear")
+    x.free()
+
+
+def by_kind(c):
+    """The functions of proxy.h."""
+    for kind in ["Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition"]:
+        x = c.make(kind)
+        c("tlock", x.n, 1000)
+        if kind not in ("RLock", "Condition"):  # a thread has these as often as it likes
+            check(failure(c, "tlock", x.n, 0) == TIMEDOUT, "%s: taken" % kind)
+            check(failure(c, "tlock", x.n, 30) == TIMEDOUT, "%s: taken for a time" % kind)
+        c("tunlock", x.n, 1000)
+        if kind != "Semaphore":
+            check(failure(c, "tunlock", x.n, 1000) == RAISED, "%s: given up twice" % kind)
+        c("tlock", x.n, -1)
+        c("tunlock", x.n, 1000)
+        check(failure(c, "twait" if kind != "Condition" else "tcount", x.n, 0) == MISMATCH,
+              "%s is no Event" % kind)
+        x.free()
+    x = c.make("Event")
+    check(failure(c, "twait", x.n, 0) == TIMEDOUT, "an Event that is not set")
+    check(failure(c, "twait", x.n, 30) == TIMEDOUT, "nor in a while")
+    c("tset", x.n, 1000)
+    c("twait", x.n, -1)
+    c("tclear", x.n, 1000)
+    check(failure(c, "twait", x.n, 0) == TIMEDOUT, "an Event that is cleared")
+    check(failure(c, "tlock", x.n, 1000) == MISMATCH, "an Event is no lock")
+    x.free()
+    x = c.make("dict")
+    check(failure(c, "tget", x.n, "a", 1000) == EMPTY, "an empty dict")
+    c("tput", x.n, "a", [1, "x"], 1000)
+    c("tput", x.n, 7, None, 1000)
+    check(c("tget", x.n, "a", 1000) == [1, "x"], "what was put")
+    check(c("tcopy", x.n, 1000) == {"a": [1, "x"], 7: None}, "all of a dict")
+    c("tremove", x.n, 7, 1000)
+    check(failure(c, "tremove", x.n, 7, 1000) == EMPTY, "removed twice")
+    check(c("tcount", x.n, 1000) == 1, "one is left")
+    c("tclear", x.n, 1000)
+    check(c("tcount", x.n, 1000) == 0, "none is left")
+    check(failure(c, "tput", x.n, [], 1, 1000) == RAISED, "a list as a key")
+    x.free()
+    x = c.make("list")
+    for i in range(3):
+        c("tappend", x.n, i, 1000)
+    c("tput", x.n, -1, "last", 1000)
+    check(failure(c, "tput", x.n, 3, "x", 1000) == EMPTY, "beyond a list")
+    c("tremove", x.n, 0, 1000)
+    check(c("tcopy", x.n, 1000) == [1, "last"], "all of a list")
+    check(c("tget", x.n, 1, 1000) == "last", "an item")
+    check(failure(c, "tget", x.n, 2, 1000) == EMPTY, "no item")
+    check(failure(c, "tset", x.n, 1000) == MISMATCH, "a list is no Event")
+    x.free()
+    x = c.make("Array", "i", [1, 2])
+    c("tput", x.n, 0, 9, 1000)
+    check(c("tget", x.n, 0, 1000) == 9 and c("tcount", x.n, 1000) == 2, "an Array")
     x.free()
 
 
@@ -641,8 +696,8 @@ def main():
     quick = sys.argv[2:] == ["quick"]
     server = Server()
     c = Client(server.address)
-    for f in [lists, dicts, namespaces, numbers, locks, pools, things, nested, queues, bounds,
-              shut_down, references, given_up]:
+    for f in [lists, dicts, by_kind, namespaces, numbers, locks, pools, things, nested, queues,
+              bounds, shut_down, references, given_up]:
         try:
             f(c)
         except Exception:
