@@ -92,6 +92,8 @@ static void all_come_before_any_goes(void **state)
 	for (int i = 0; i < N; i++)
 		CHECK_EQ(pthread_join(t[i], NULL), 0);
 	CHECK_EQ(atomic_load(&p->acted), p->rounds);
+	for (int i = 0; i < N; i++) /* of the last round */
+		CHECK_EQ(atomic_load(&p->index[i]), 1);
 	prong_free(p);
 }
 

@@ -11,7 +11,7 @@ struct room {
 	prong_barrier b;
 	prong_rwlock l;
 	prong_once o;
-	atomic_int ready, through, calls;
+	atomic_int ready, through, calls, index[10];
 	int tickets, rounds;
 	long x, y;
 };
@@ -182,6 +182,41 @@ static void a_barrier_between_processes(void **state)
 		p[i] = start(body_rounds, r, 0);
 	for (int i = 0; i < 4; i++)
 		CHECK_EQ(end(p[i]), 0);
+	prong_free(r);
+}
+
+enum { TEN = 10 };
+
+/* In each round each number is given once. */
+static int body_counts_indices(void *arg)
+{
+	struct room *r = arg;
+
+	for (int i = 0; i < r->rounds; i++) {
+		uint32_t index = TEN;
+
+		CHECK_OK(prong_barrier_wait(&r->b, &index, NULL, NULL, soon()));
+		CHECK(index < TEN);
+		CHECK_EQ(atomic_fetch_add(&r->index[index], 1), i);
+		CHECK_OK(prong_barrier_wait(&r->b, NULL, NULL, NULL, soon()));
+	}
+	return 0;
+}
+
+static void ten_processes_have_ten_numbers(void **state)
+{
+	struct room *r = shared(sizeof *r);
+	prong_process *p[TEN];
+
+	(void)state;
+	r->b = (prong_barrier)PRONG_BARRIER(TEN);
+	r->rounds = many(1000);
+	for (int i = 0; i < TEN; i++)
+		p[i] = start(body_counts_indices, r, 0);
+	for (int i = 0; i < TEN; i++)
+		CHECK_EQ(end(p[i]), 0);
+	for (int i = 0; i < TEN; i++)
+		CHECK_EQ(atomic_load(&r->index[i]), r->rounds);
 	prong_free(r);
 }
 
@@ -431,6 +466,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(sleepers_at_a_condition_are_killed),
 	CASE(the_owner_of_the_mutex_is_killed),
 	CASE(a_barrier_between_processes),
+	CASE(ten_processes_have_ten_numbers),
 	CASE(who_waits_at_a_barrier_is_killed),
 	CASE(who_acts_is_killed),
 	CASE(a_dead_reader_is_forgotten),
