@@ -320,6 +320,137 @@ static void descriptors_among_others(void **state)
 }
 
 /* The thread that waits for us is no hindrance for a copy of the program. */
+/* --- one of each --------------------------------------------------------------------------- */
+
+enum kind { QUEUE, ROOM, CONN, EVENT, PROCESS, THREAD, FUTURE, FD, KINDS };
+
+struct each {
+	prong_queue *queue, *room;
+	prong_conn *in, *out;
+	prong_event event, thread_may, task_may, never;
+	prong_process *process;
+	prong_thread *thread;
+	prong_pool *pool;
+	prong_future *future;
+	int fds[2];
+	enum kind kind; /* that becomes ready */
+};
+
+static void make_each(struct each *x)
+{
+	CHECK_OK(prong_queue_new(&x->queue, NULL));
+	CHECK_OK(prong_queue_new(&x->room, &(prong_queue_opts){ .capacity = 1 }));
+	CHECK_OK(prong_queue_put(x->room, "x", 1, PRONG_NOW));
+	CHECK_OK(prong_pipe(&x->in, &x->out, NULL));
+	x->process = start(body_sleep, NULL, 0);
+	x->thread = start_thread(wait_for_event, &x->thread_may, 0);
+	CHECK_OK(prong_pool_open(&x->pool, "threads:1", NULL));
+	CHECK_OK(prong_pool_submit(x->pool, &x->future, wait_for_event, &x->task_may, 0, NULL));
+	CHECK_OK(pipe(x->fds));
+}
+
+static void drop_each(struct each *x)
+{
+	CHECK_OK(prong_queue_free(x->queue));
+	CHECK_OK(prong_queue_free(x->room));
+	prong_conn_free(x->in);
+	prong_conn_free(x->out);
+	CHECK_EQ(end(x->process), -SIGKILL);
+	CHECK_EQ(end_thread(x->thread), 0);
+	prong_future_free(x->future);
+	CHECK_OK(prong_pool_free(x->pool));
+	close(x->fds[0]);
+	close(x->fds[1]);
+}
+
+/* Make the one ready, while the other thread is asleep. */
+static int becomes_ready(void *arg)
+{
+	struct each *x = arg;
+	char c;
+
+	sleep_ms(3);
+	switch (x->kind) {
+	case QUEUE:
+		CHECK_OK(prong_queue_put(x->queue, "x", 1, PRONG_NOW));
+		break;
+	case ROOM:
+		CHECK_OK(prong_queue_get(x->room, &c, 1, NULL, PRONG_NOW));
+		break;
+	case CONN:
+		put(x->out, "x");
+		break;
+	case PROCESS:
+		CHECK_OK(prong_process_signal(x->process, SIGKILL));
+		break;
+	case FD:
+		CHECK_EQ(write(x->fds[1], "x", 1), 1);
+		break;
+	default:
+		CHECK_OK(prong_event_set(x->kind == EVENT    ? &x->event
+					 : x->kind == THREAD ? &x->thread_may
+							     : &x->task_may));
+	}
+	return 5;
+}
+
+/* It is as before again; or, what stays ready, out of the list. */
+static void take_it(struct each *x, prong_source *s)
+{
+	char c;
+
+	if (x->kind == QUEUE)
+		CHECK_OK(prong_queue_get(x->queue, &c, 1, NULL, PRONG_NOW));
+	else if (x->kind == ROOM)
+		CHECK_OK(prong_queue_put(x->room, "x", 1, PRONG_NOW));
+	else if (x->kind == CONN)
+		take(x->in);
+	else if (x->kind == EVENT)
+		CHECK_OK(prong_event_clear(&x->event));
+	else if (x->kind == FD)
+		CHECK_EQ(read(x->fds[0], &c, 1), 1);
+	else
+		*s = (prong_source){ .event = &x->never };
+}
+
+static void each_in_turn(struct each *x, size_t n)
+{
+	struct pollfd fd = { .fd = x->fds[0], .events = POLLIN };
+	prong_source s[KINDS] = {
+		[QUEUE] = { .queue = x->queue },       [ROOM] = { .room = x->room },
+		[CONN] = { .conn = x->in },	       [EVENT] = { .event = &x->event },
+		[PROCESS] = { .process = x->process }, [THREAD] = { .thread = x->thread },
+		[FUTURE] = { .future = x->future },    [FD] = { .fd = &fd },
+	};
+
+	CHECK_EQ(ready(s, n, prong_in_ms(2)), 0);
+	for (size_t i = 0; i < n; i++) {
+		prong_thread *t;
+
+		x->kind = (enum kind)i;
+		t = start_thread(becomes_ready, x, 0);
+		CHECK_EQ(ready(s, n, soon()), 1u << i);
+		CHECK_EQ(end_thread(t), 5);
+		CHECK_EQ(ready(s, n, PRONG_NOW), 1u << i);
+		take_it(x, &s[i]);
+		CHECK_EQ(ready(s, n, PRONG_NOW), 0);
+	}
+}
+
+/* All that there are in one list; the second time without descriptors, which is another way. */
+static void one_of_each_kind(void **state)
+{
+	(void)state;
+	for (size_t n = KINDS; n >= FD; n--) {
+		struct each *x = shared(sizeof *x);
+
+		make_each(x);
+		each_in_turn(x, n);
+		drop_each(x);
+		prong_free(x);
+	}
+}
+
 static void the_helper_does_not_count(void **state)
 {
 	int four = 4, fds[2];
@@ -424,6 +555,7 @@ int main(int argc, char **argv)
 		CASE(the_end_of_a_connection),
 		CASE(descriptors_alone),
 		CASE(descriptors_among_others),
+		CASE(one_of_each_kind),
 		CASE(the_helper_does_not_count),
 		CASE(more_than_the_system_takes),
 		CASE(bad_arguments),
