@@ -71,7 +71,8 @@ PRONG_MUST int prong_conn_give(prong_conn *c, prong_process *p);
 
 /* Copy the size bytes at data into a message, and send it; block while the line is
    full.
-   Return 0; and, with nothing sent, PRONG_TIMEDOUT, PRONG_CLOSED (the other end is),
+   Return 0; and, with nothing sent, PRONG_TIMEDOUT, PRONG_CLOSED (the other end is, or c
+   was freed meanwhile: so for all below),
    -EBADF (c only receives), -ENOMEM, -EFAULT (data is NULL and size is not 0),
    -EINVAL. */
 PRONG_MUST int prong_conn_send(prong_conn *c, const void *data, size_t size,
@@ -108,15 +109,20 @@ PRONG_MUST int prong_conn_send_fd(prong_conn *c, int fd, prong_time deadline);
 PRONG_MUST int prong_conn_recv_fd(prong_conn *c, int *fd, prong_time deadline);
 
 /* Return a descriptor that polls readable when a receive would not block, for use
-   in the calling process.  It belongs to c, and is closed with it.  It may still be
+   in the calling process.  It belongs to c, and is closed with it.  When another process
+   frees c it stays readable, and the pipe's memory is kept, until this one frees c too
+   or ends: only then may a handle be freed twice.  It may still be
    readable for a moment after the last message was taken: receive with PRONG_NOW.
    The first call starts a thread in the process, which watches and runs none of the
    program's code.
    Negative: -EBADF (c only sends), -EMFILE, -EAGAIN, -ENOMEM, -EINVAL. */
 PRONG_MUST int prong_conn_fd(prong_conn *c);
 
-/* Close c and let go of it.  NULL is fine.  The pipe's memory goes with its second
-   end, or some time after both owners have ended. */
+/* Close c and let go of it, in any process; NULL is fine.  Who is asleep in a call on c,
+   anywhere, is woken and gets PRONG_CLOSED, and in prong_wait() that c is ready.  No other
+   thread may begin one: it gets -EINVAL, or harms who has that memory then.
+   The pipe's memory goes with its second end, when the last sleeper has left, or some time
+   after that or after both owners have ended. */
 PRONG_API void prong_conn_free(prong_conn *c);
 
 PRONG_END_DECLS

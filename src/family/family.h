@@ -93,6 +93,29 @@ int prongi_slot_borrow(struct prongi_slot **out);
 /* Clear all journals of a slot, and free it (repair.c). */
 void prongi_slot_wipe(struct prongi_slot *slot);
 
+/* --- what threads wait for (awaits.c) ------------------------------------------------------- */
+
+/* The calling thread is about to sleep for these n things, each told by its address.  Then arm,
+   look again, sleep.  0, or -ENOMEM. */
+int prongi_awaits_begin(const void *const *names, size_t n);
+void prongi_awaits_end(void);
+
+/* True when a living thread, or that of slot, sleeps so for anything that begins in the size bytes
+   at p. */
+bool prongi_is_awaited(const void *p, size_t size);
+bool prongi_slot_awaits(const struct prongi_slot *slot, const void *p, size_t size);
+
+/* True when a living thread waits for a lock in these bytes. */
+bool prongi_lock_is_awaited(const void *p, size_t size);
+
+/* In a slot that is borrowed for that, and whose tid is 0: one name more, or less.  Under a lock of
+   the caller's.  0 or -ENOMEM. */
+int prongi_awaits_add(struct prongi_slot *slot, const void *name);
+void prongi_awaits_remove(struct prongi_slot *slot, const void *name);
+
+/* For repair: the slot's thread waits for nothing. */
+void prongi_awaits_wipe(struct prongi_slot *slot);
+
 /* Put memory behind the first n slots or process records, and let repairers look at them. */
 int prongi_slots_reach(uint32_t n);
 int prongi_processes_reach(uint32_t n);

@@ -25,6 +25,7 @@
 #define PRONGI_READS	 8		   /* rwlocks that a thread may hold for reading */
 #define PRONGI_CLASSES	 48		   /* of small blocks that are cached, see heap.h */
 #define PRONGI_SEATS	 8		   /* queues that a slot knows without a block of its own */
+#define PRONGI_AWAITS	 4		   /* things waited for, likewise */
 #define PRONGI_POOLS	 64		   /* that a family has at once */
 #define PRONGI_LOCKS	 32		   /* kernel locks that objects share by their address */
 
@@ -159,6 +160,12 @@ struct prongi_slot {
 	prongi_word repairing; /* the queue that the slot's repairer is at: it must not be freed */
 	prongi_word scrap;     /* a queue half made or half freed: the slot's next owner frees it */
 	prongi_word offer;     /* a block that may become a queue's; likewise */
+	/* What the thread sleeps for in prong_wait(), or at an event: addresses; read by who frees
+	   one of these things, see awaits.c.  Its thread; cleared by repair.  more: a block with
+	   further ones, { n, n addresses }, by alloc_to and free_at of its thread; if that dies,
+	   the slot's next owner frees it. */
+	prongi_word awaits[PRONGI_AWAITS];
+	prongi_word awaits_more;
 
 	uint32_t filled;       /* of log[], not yet committed.  Owner only */
 	uint32_t reading;      /* a bit for each of reads[] that is in use.  Owner only */

@@ -137,6 +137,7 @@ int prongi_slot_claim(uint32_t process)
 	prongi_self = self;
 	prong_free_at((void **)&self.slot->spare); /* what its last owner has left */
 	prong_free_at((void **)&self.slot->offer);
+	prong_free_at((void **)&self.slot->awaits_more);
 	if (claimed)
 		claimed();
 	return 0;

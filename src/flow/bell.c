@@ -5,7 +5,7 @@
    For prong_wait() a bell lives for one call; for prong_conn_fd() as long as its connection.
 
    lock  protects the list and all bells in it.  Held by the thread while it looks, and never while
-	 it sleeps.  Before it none, and inside it the allocator of the C library.
+	 it sleeps.  Before it none, and inside it the allocators of the C library and the family.
    turn  the thread sleeps on it too; whoever changes the list changes it. */
 #include "flow/wait.h"
 #include "flow/outer.h"
@@ -30,6 +30,8 @@ static struct {
 	struct prongi_awaited *words; /* the thread's */
 	size_t room;		      /* of words.  Under lock */
 	_Atomic uint32_t turn;
+	struct prongi_slot *slot; /* names the connections with a descriptor, so that their pipes
+				     stay.  NULL: there are none.  Under lock */
 	bool runs, prepared;
 } me = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -147,6 +149,7 @@ static void in_child(void)
 	for (struct prongi_bell *b = me.first; b; b = b->next)
 		prongi_os_fd_close(b->fd);
 	me.first = NULL;
+	me.slot = NULL;
 	me.runs = false;
 	pthread_mutex_init(&me.lock, NULL);
 }
@@ -259,7 +262,38 @@ static struct kept *find(const prong_conn *c)
 	return NULL;
 }
 
-/* Under lock. */
+/* Under lock, as the two below. */
+static int name(const prong_conn *c)
+{
+	int r = me.slot ? 0 : prongi_slot_borrow(&me.slot);
+
+	if (r)
+		return r;
+	/* It is the process's, and not to be taken for the calling thread's. */
+	atomic_store_explicit(&me.slot->tid, 0, memory_order_relaxed);
+	return prongi_awaits_add(me.slot, c);
+}
+
+/* Give the slot back with the last one. */
+static void give_slot_back(void)
+{
+	for (struct prongi_bell *b = me.first; b; b = b->next)
+		if (b->kept)
+			return;
+	if (me.slot) {
+		prong_free_at((void **)&me.slot->awaits_more);
+		prongi_slot_wipe(me.slot);
+	}
+	me.slot = NULL;
+}
+
+static void unname(const prong_conn *c)
+{
+	if (me.slot)
+		prongi_awaits_remove(me.slot, c);
+	give_slot_back();
+}
+
 static int conn_fd(prong_conn *c)
 {
 	struct kept *k = find(c);
@@ -271,10 +305,14 @@ static int conn_fd(prong_conn *c)
 	if (!k)
 		return prongi_fail(-ENOMEM, "conn_fd: no memory");
 	k->source.conn = c;
-	r = begin(&k->bell, &k->source, 1, (struct prongi_awaited){ NULL, 0, false });
-	k->bell.kept = true;
-	if (r == 0)
+	r = name(c);
+	r = r ? prongi_fail(r, "conn_fd: no memory, or no slot for one more thread")
+	      : begin(&k->bell, &k->source, 1, (struct prongi_awaited){ NULL, 0, false });
+	if (r == 0) {
+		k->bell.kept = true;
 		return k->bell.fd;
+	}
+	unname(c);
 	free(k);
 	return r;
 }
@@ -297,14 +335,20 @@ int prong_conn_fd(prong_conn *c)
 
 void prongi_bell_forget(const prong_conn *c)
 {
+	const struct prongi_pipe *freed = NULL;
 	struct kept *k;
 
 	if (!me.runs)
 		return;
 	pthread_mutex_lock(&me.lock);
 	k = find(c);
-	if (k)
+	if (k) {
+		freed = prongi_conn_freed_pipe(c); /* by another process */
 		end(&k->bell);
+		unname(c);
+	}
 	free(k);
 	pthread_mutex_unlock(&me.lock);
+	if (freed)
+		prongi_pipe_left(freed);
 }

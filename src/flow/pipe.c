@@ -6,6 +6,11 @@
    matter.  The last who closes takes the pipe apart; what is left behind by owners that ended is
    found by whoever makes the next pipes, two looks for each.
 
+   An end may be freed while threads are in calls on it, here or in other processes.  They are woken
+   and told that it is closed, and the pipe is not taken apart before they have left: whoever has a
+   turn at a lane, or waits for one, says so in the lane's mutexes and in his slot, and so does who
+   is in prong_wait().  The last of them takes it apart.
+
    Lock: the pipes' lock, a kernel lock, protects the list, the owners and who takes what apart.  A
    decision and its consequence are one section.  Nothing else is held when it is taken. */
 #include "flow/outer.h"
@@ -73,13 +78,31 @@ static bool both_gone(const struct prongi_pipe *p)
 	return prongi_conn_gone(&p->end[0], NULL) && prongi_conn_gone(&p->end[1], NULL);
 }
 
-/* The calling thread takes p apart, if nobody who lives does.  What he was at, if he died, is put
-   right by then: he had a section of this lock, or one of the allocator's, see drain. */
+static bool held(const prong_mutex *m)
+{
+	uint64_t owner = atomic_load_explicit((const prongi_word *)(uintptr_t)&m->word_,
+					      memory_order_relaxed);
+
+	return prongi_owner(owner) && !prongi_owner_dead(owner);
+}
+
+/* A living thread is in a call on one of the ends. */
+static bool busy(const struct prongi_pipe *p)
+{
+	for (int i = 0; i < 2; i++)
+		if (held(&p->lane[i].sending) || held(&p->lane[i].receiving))
+			return true;
+	return prongi_is_awaited(p, sizeof *p) || prongi_lock_is_awaited(p, sizeof *p);
+}
+
+/* The calling thread takes p apart, if nobody who lives does, or is in a call.  What he was at, if
+   he died, is put right by then: he had a section of this lock, or one of the allocator's, see
+   drain. */
 static bool claim(struct prongi_pipe *p)
 {
 	uint64_t reaper = prongi_get(&p->reaper);
 
-	if (reaper && !prongi_owner_dead(reaper))
+	if ((reaper && !prongi_owner_dead(reaper)) || busy(p))
 		return false;
 	prongi_set(&p->reaper, prongi_self.id);
 	return true;
@@ -141,6 +164,37 @@ static struct prongi_pipe *find_orphan(void)
 	prongi_commit();
 	prongi_end(&P->lock);
 	return p;
+}
+
+/* p may be gone already, so its address is looked for in the list. */
+void prongi_pipe_left(const struct prongi_pipe *left)
+{
+	struct prongi_pipe *p;
+
+	prongi_begin(&P->lock);
+	p = pipe_at(prongi_get(&P->first));
+	while (p && p != left)
+		p = pipe_at(prongi_get(&p->next));
+	if (p && !(both_gone(p) && claim(p)))
+		p = NULL;
+	prongi_commit();
+	prongi_end(&P->lock);
+	if (p)
+		take_apart(p);
+}
+
+const struct prongi_pipe *prongi_conn_freed_pipe(const struct prong_conn *c)
+{
+	return prongi_conn_freed(c) ? pipe_of(c) : NULL;
+}
+
+void prongi_conn_leave(const struct prong_conn *c, prong_mutex *side)
+{
+	const struct prongi_pipe *freed = prongi_conn_freed_pipe(c);
+
+	prong_mutex_unlock(side);
+	if (freed)
+		prongi_pipe_left(freed);
 }
 
 static void sweep(unsigned looks)
@@ -249,6 +303,19 @@ static void nudge(struct prong_conn *c)
 		prongi_lane_nudge(&c->in->head);
 }
 
+/* Those at c itself: it is freed. */
+static void nudge_own(struct prong_conn *c)
+{
+	if (c->out) {
+		prongi_lane_nudge(&c->out->head);
+		prongi_lane_nudge_offer(c->out);
+	}
+	if (c->in) {
+		prongi_lane_nudge(&c->in->tail);
+		prongi_lane_nudge_offer(c->in);
+	}
+}
+
 /* Owner is 0 to close c, and for good then; the last who does takes the pipe apart.  The nudges
    come before the lock is free, for after that the pipe may be gone. */
 static void change_owner(struct prong_conn *c, uint64_t owner, bool freed)
@@ -264,6 +331,8 @@ static void change_owner(struct prong_conn *c, uint64_t owner, bool freed)
 	}
 	prongi_commit();
 	nudge(c);
+	if (freed && !mine)
+		nudge_own(c);
 	prongi_end(&P->lock);
 	if (mine)
 		take_apart(p);
@@ -290,8 +359,10 @@ void prong_conn_free(prong_conn *c)
 
 	if (o)
 		prongi_outer_free(o);
-	if (o || !c || prongi_conn_check(c, "conn_free"))
+	if (o || !c || prongi_enter())
 		return;
 	prongi_bell_forget(c);
+	if (prongi_conn_check(c, "conn_free"))
+		return;
 	change_owner(c, 0, true);
 }

@@ -70,7 +70,7 @@ struct prongi_lane {
 };
 
 struct prong_conn {
-	prongi_word kind;  /* PRONGI_CONN until it is freed.  Under the pipes' lock */
+	prongi_word kind;  /* PRONGI_CONN until it is freed.  Under the pipes' lock; read by all */
 	prongi_word owner; /* ref of a process; 0: closed.  Under the pipes' lock; read by all */
 	struct prongi_lane *out, *in; /* NULL: not that way.  Read-only */
 	struct prong_conn *other;     /* read-only */
@@ -102,6 +102,21 @@ static inline uint64_t prongi_lane_span(const struct prongi_lane *l, size_t size
 	return (size + sizeof(uint64_t) + PRONGI_UNIT - 1) / PRONGI_UNIT;
 }
 
+/* True when c, on which the caller is in a call, has been freed meanwhile. */
+static inline bool prongi_conn_freed(const struct prong_conn *c)
+{
+	/* seq_cst: pairs with the nudges in change_owner(): who reads that it is not, after he has
+	   said that he sleeps, is woken. */
+	return atomic_load_explicit(&c->kind, memory_order_seq_cst) != PRONGI_CONN;
+}
+
+/* The end of a call on c: let the lane's side go.  If c was freed, the pipe may have to go too. */
+void prongi_conn_leave(const struct prong_conn *c, prong_mutex *side);
+
+/* The pipe of c if that is freed, else NULL; and when the caller needs the memory no more. */
+const struct prongi_pipe *prongi_conn_freed_pipe(const struct prong_conn *c);
+void prongi_pipe_left(const struct prongi_pipe *p);
+
 /* 0, or why c cannot be used.  Enters the family. */
 int prongi_conn_check(const struct prong_conn *c, const char *what);
 
@@ -116,6 +131,9 @@ bool prongi_conn_closed(const struct prong_conn *c);
 /* Wake all who sleep on the word of a lane, and make them look again. */
 void prongi_lane_nudge(prongi_word *word);
 
+/* Whoever waits for a descriptor to change hands in the lane looks again. */
+void prongi_lane_nudge_offer(struct prongi_lane *l);
+
 /* Move the word to the position, and wake who sleeps on it. */
 void prongi_lane_move(prongi_word *word, uint64_t position);
 
@@ -129,7 +147,8 @@ struct prongi_lane_wait {
 	uint32_t *misses; /* counts waits awake that came to nothing */
 };
 
-/* Block until it is.  0; PRONG_TIMEDOUT; PRONG_CLOSED: the other end was gone before. */
+/* Block until it is.  0; PRONG_TIMEDOUT; PRONG_CLOSED: the other end was gone before, or c is
+   freed. */
 int prongi_lane_await(const struct prongi_lane_wait *w, prong_time deadline);
 
 /* Have a lane's side for oneself: 0 or PRONG_TIMEDOUT.  What a dead predecessor was at is put right
@@ -162,7 +181,8 @@ size_t prongi_conn_arm(const struct prong_conn *c, struct prongi_awaited *a);
 /* It is so: on what to sleep until it may not be so any more. */
 size_t prongi_conn_arm_taken(const struct prong_conn *c, struct prongi_awaited *a);
 
-/* The descriptor of c in this process, if it has one, is closed (bell.c). */
+/* The descriptor of c in this process, if it has one, is closed (bell.c).  c may have been freed by
+   another process: with a descriptor its memory is there all the same. */
 void prongi_bell_forget(const struct prong_conn *c);
 
 #endif

@@ -49,7 +49,7 @@ static int await_change(const struct prong_conn *c, struct prongi_lane *l, uint6
 
 	if (offer_now(l) != seen)
 		return 0;
-	if (gone)
+	if (gone || prongi_conn_freed(c))
 		return PRONG_CLOSED;
 	return may_be_cancelled ? prongi_sleep_served(a, a[1].word ? 2 : 1, deadline)
 				: prongi_await_any(a, a[1].word ? 2 : 1, deadline);
@@ -81,7 +81,7 @@ static int pursue(const struct prong_conn *c, struct prongi_lane *l, int fd, pro
 
 	if ((seen & PHASE) == PRONGI_OFFER_NONE)
 		return 0; /* received */
-	if ((seen & PHASE) == PRONGI_OFFER_ASKED)
+	if ((seen & PHASE) == PRONGI_OFFER_ASKED && !prongi_conn_freed(c))
 		r = deliver(l, seen, fd);
 	if (r == 0)
 		r = await_change(c, l, seen, deadline, true);
@@ -105,7 +105,7 @@ static int send_fd(const struct prong_conn *c, int fd, prong_time deadline)
 	uint64_t seen = offer_now(l);
 	int r;
 
-	if (prongi_conn_closed(c->other))
+	if (prongi_conn_closed(c->other) || prongi_conn_freed(c))
 		return PRONG_CLOSED;
 	atomic_store_explicit(&l->offerer, prongi_os_pid(), memory_order_relaxed);
 	step(l, seen, PRONGI_OFFER_MADE);
@@ -130,12 +130,13 @@ int prong_conn_send_fd(prong_conn *c, int fd, prong_time deadline)
 	r = prongi_lane_send_begin(c->out, deadline);
 	if (r == 0) {
 		r = send_fd(c, fd, deadline);
-		prong_mutex_unlock(&c->out->sending);
+		prongi_conn_leave(c, &c->out->sending);
 	}
 	if (r == PRONG_TIMEDOUT || r == PRONG_CANCELLED)
 		return prongi_gave_up(r, "conn_send_fd", "not received until the deadline");
 	if (r == PRONG_CLOSED)
-		return prongi_fail(r, "conn_send_fd: the other end is closed");
+		return prongi_fail(r, "conn_send_fd: the other end is closed, or this one was "
+				      "freed");
 	return r ? prongi_fail(r, "conn_send_fd: %s", strerror(-r)) : 0;
 }
 
@@ -212,7 +213,7 @@ int prong_conn_recv_fd(prong_conn *c, int *fd, prong_time deadline)
 		r = prongi_lane_recv_next(c, deadline);
 		if (r == 0 || r == -EBADMSG) {
 			r = r ? recv_fd(c, fd, deadline) : -EBADMSG;
-			prong_mutex_unlock(&c->in->receiving);
+			prongi_conn_leave(c, &c->in->receiving);
 		}
 	} while (r == PRONG_RUNNING);
 	return r ? prongi_lane_recv_fail(r, "conn_recv_fd") : 0;

@@ -12,6 +12,9 @@
 #define TURN	  ((uint64_t)4)
 #define TURNS	  ((uint64_t)0xfc)
 
+#define OFFER	   ((uint64_t)7) /* an offer's phase */
+#define OFFER_TURN ((uint64_t)8)
+
 /* --- the words ----------------------------------------------------------------------------- */
 
 /* Who is killed between the change of the word and the wake has said here that he owes it. */
@@ -49,6 +52,22 @@ void prongi_lane_nudge(prongi_word *word)
 	prongi_os_wake(prongi_low(word), INT_MAX, true);
 }
 
+void prongi_lane_nudge_offer(struct prongi_lane *l)
+{
+	uint64_t v = atomic_load_explicit(&l->offer, memory_order_relaxed);
+
+	while (v & OFFER) {
+		/* seq_cst: pairs with offer_now(), pipe_fd.c, and the look whether it is freed. */
+		if (!atomic_compare_exchange_weak_explicit(&l->offer, &v,
+							   (uint32_t)(v + OFFER_TURN),
+							   memory_order_seq_cst,
+							   memory_order_relaxed))
+			continue;
+		prongi_os_wake(prongi_low(&l->offer), INT_MAX, true);
+		return;
+	}
+}
+
 /* --- waiting ------------------------------------------------------------------------------- */
 
 static bool ready(const struct prongi_lane_wait *w)
@@ -84,7 +103,8 @@ static int sleep_on(const struct prongi_lane_wait *w, prong_time deadline)
 	uint64_t v = atomic_fetch_or_explicit(w->word, PRONGI_SLEEPER, memory_order_seq_cst);
 
 	a[0] = (struct prongi_awaited){ prongi_low(w->word), (uint32_t)(v | PRONGI_SLEEPER), true };
-	if (w->ready(w->l, v, w->arg) || prongi_conn_gone(w->c->other, &a[1]))
+	if (w->ready(w->l, v, w->arg) || prongi_conn_gone(w->c->other, &a[1]) ||
+	    prongi_conn_freed(w->c))
 		return 0;
 	/* Without a second word the other end is this process's own, and only threads can come. */
 	return a[1].word ? prongi_sleep_served(a, 2, deadline) : prongi_sleep_any(a, 1, deadline);
@@ -96,7 +116,7 @@ int prongi_lane_await(const struct prongi_lane_wait *w, prong_time deadline)
 
 	for (;;) {
 		/* In this order: what the other side did, it did before it ended. */
-		bool gone = prongi_conn_closed(w->c->other);
+		bool gone = prongi_conn_closed(w->c->other) || prongi_conn_freed(w->c);
 
 		if (ready(w))
 			return 0;
@@ -177,10 +197,10 @@ static void mend_offer(struct prongi_lane *l, uint64_t from, uint64_t to, uint64
 {
 	uint64_t v = atomic_load_explicit(&l->offer, memory_order_relaxed);
 
-	while ((v & 7) >= from) {
+	while ((v & OFFER) >= from) {
 		/* acq_rel: pairs with the steps in pipe_fd.c. */
 		if (!atomic_compare_exchange_weak_explicit(&l->offer, &v,
-							   (v & ~(uint64_t)7) + turn + to,
+							   (v & ~OFFER) + turn + to,
 							   memory_order_acq_rel,
 							   memory_order_relaxed))
 			continue;
@@ -192,13 +212,13 @@ static void mend_offer(struct prongi_lane *l, uint64_t from, uint64_t to, uint64
 static void sender_died(struct prongi_lane *l)
 {
 	mend_sender(l);
-	mend_offer(l, PRONGI_OFFER_MADE, PRONGI_OFFER_NONE, 8);
+	mend_offer(l, PRONGI_OFFER_MADE, PRONGI_OFFER_NONE, OFFER_TURN);
 }
 
 static void receiver_died(struct prongi_lane *l)
 {
 	mend_receiver(l);
-	mend_offer(l, PRONGI_OFFER_ASKED, PRONGI_OFFER_MADE, 8);
+	mend_offer(l, PRONGI_OFFER_ASKED, PRONGI_OFFER_MADE, OFFER_TURN);
 }
 
 int prongi_lane_send_begin(struct prongi_lane *l, prong_time deadline)

@@ -106,7 +106,7 @@ int prongi_lane_recv_fail(int r, const char *what)
 	if (r == PRONG_TIMEDOUT || r == PRONG_CANCELLED)
 		return prongi_gave_up(r, what, "no message until the deadline");
 	if (r == PRONG_CLOSED)
-		return prongi_fail(r, "%s: the other end is closed", what);
+		return prongi_fail(r, "%s: the other end is closed, or this one was freed", what);
 	if (r == -EBADMSG)
 		return prongi_fail(r, "%s: the next message is of the other kind", what);
 	return r;
@@ -139,12 +139,14 @@ int prongi_lane_recv_next(const struct prong_conn *c, prong_time deadline)
 
 	if (r)
 		return r;
-	if (!has_message(l))
+	if (prongi_conn_freed(c))
+		r = PRONG_CLOSED;
+	else if (!has_message(l))
 		r = prongi_lane_await(&w, deadline);
 	if (r == 0 && !has_message(l))
 		r = what_is_offered(c);
 	if (r && r != -EBADMSG)
-		prong_mutex_unlock(&l->receiving);
+		prongi_conn_leave(c, &l->receiving);
 	return r;
 }
 
@@ -157,7 +159,7 @@ static int begin(const struct prong_conn *c, struct record *m, const char *what,
 	if (r == 0)
 		*m = look(c->in);
 	if (r == -EBADMSG)
-		prong_mutex_unlock(&c->in->receiving);
+		prongi_conn_leave(c, &c->in->receiving);
 	return r ? prongi_lane_recv_fail(r, what) : 0;
 }
 
@@ -197,7 +199,7 @@ int prong_conn_recv(prong_conn *c, void *data, size_t size, size_t *got, prong_t
 				size);
 	else
 		copy_out(c->in, &m, data);
-	prong_mutex_unlock(&c->in->receiving);
+	prongi_conn_leave(c, &c->in->receiving);
 	if (r == 0 && got)
 		*got = m.size;
 	return r;
@@ -260,7 +262,7 @@ int prong_conn_recv_take(prong_conn *c, void **data, size_t *size, prong_time de
 		r = copy_in(c->in, &m);
 	if (r == 0)
 		hand_over(c->in, data, m.block);
-	prong_mutex_unlock(&c->in->receiving);
+	prongi_conn_leave(c, &c->in->receiving);
 	if (r == 0)
 		*size = m.size;
 	return r;
@@ -274,7 +276,7 @@ bool prongi_conn_ready(const struct prong_conn *c)
 	bool gone = prongi_conn_gone(c->other, NULL);
 
 	/* acquire: pairs with prongi_lane_move(). */
-	return gone ||
+	return gone || prongi_conn_freed(c) ||
 	       something(c->in, atomic_load_explicit(&c->in->tail, memory_order_acquire), 0);
 }
 

@@ -126,7 +126,7 @@ static int explain(int r)
 	if (r == PRONG_TIMEDOUT || r == PRONG_CANCELLED)
 		return prongi_gave_up(r, "conn_send", "the line was full until the deadline");
 	if (r == PRONG_CLOSED)
-		return prongi_fail(r, "conn_send: the other end is closed");
+		return prongi_fail(r, "conn_send: the other end is closed, or this one was freed");
 	return r;
 }
 
@@ -142,8 +142,11 @@ int prong_conn_send(prong_conn *c, const void *data, size_t size, prong_time dea
 	r = prongi_lane_send_begin(c->out, deadline);
 	if (r)
 		return explain(r);
-	r = large(c->out, size) ? send_large(c, data, size, deadline)
-				: send_small(c, data, size, deadline);
-	prong_mutex_unlock(&c->out->sending);
+	if (prongi_conn_freed(c)) /* while the caller waited for its turn */
+		r = PRONG_CLOSED;
+	else
+		r = large(c->out, size) ? send_large(c, data, size, deadline)
+					: send_small(c, data, size, deadline);
+	prongi_conn_leave(c, &c->out->sending);
 	return r ? explain(r) : 0;
 }

@@ -140,6 +140,8 @@ struct wait {
 	struct prongi_awaited *words;
 	struct pollfd *fds;
 	prong_time deadline;
+	const void **names; /* room for n */
+	bool named;	    /* what is waited for, in the slot */
 };
 
 /* Look at the descriptors now.  Return how many are ready; -errno. */
@@ -186,6 +188,48 @@ static bool any_told(const struct wait *w)
 		if (w->s[i].ready)
 			return true;
 	return false;
+}
+
+/* What must not be freed while somebody sleeps for it, if the source is such a thing. */
+static const void *name(const prong_source *s)
+{
+	return s->queue		     ? (const void *)s->queue
+	       : s->room	     ? (const void *)s->room
+	       : s->event	     ? (const void *)s->event
+	       : s->conn && !outer(s) ? (const void *)s->conn
+				     : NULL;
+}
+
+/* Before the first sleep: let those see that somebody waits who free one of the sources. */
+static int name_all(struct wait *w)
+{
+	size_t n = 0;
+	int r;
+
+	for (size_t i = 0; i < w->n; i++) {
+		w->names[n] = name(&w->s[i]);
+		n += w->names[n] != NULL;
+	}
+	r = prongi_awaits_begin(w->names, n);
+	w->named = r == 0;
+	return r ? prongi_fail(r, "wait: no memory for %zu sources", w->n) : 0;
+}
+
+/* Nobody needs to heed the caller any more.  A pipe may have been kept for it alone. */
+static void unname(struct wait *w)
+{
+	const struct prongi_pipe *freed;
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->n; i++) {
+		freed = w->s[i].conn && !outer(&w->s[i]) ? prongi_conn_freed_pipe(w->s[i].conn)
+							 : NULL;
+		w->names[n] = freed;
+		n += freed != NULL;
+	}
+	prongi_awaits_end();
+	while (n)
+		prongi_pipe_left(w->names[--n]);
 }
 
 static int sleep_on_words(struct wait *w)
@@ -257,6 +301,10 @@ static int wait_for(struct wait *w)
 			return r < 0 ? r
 				     : prongi_gave_up(r ? r : PRONG_TIMEDOUT, "wait",
 						      "nothing is ready");
+		if (!w->named)
+			r = name_all(w);
+		if (r)
+			return r;
 		r = w->nfds + w->nouter ? sleep_on_fds(w) : sleep_on_words(w);
 	}
 }
@@ -265,20 +313,26 @@ static int wait_with(struct wait *w)
 {
 	struct prongi_awaited words[PRONGI_WORDS * FEW + 1];
 	struct pollfd fds[FEW + 1];
+	const void *names[FEW];
 	void *memory = NULL;
 	int r;
 
 	w->words = words;
 	w->fds = fds;
+	w->names = names;
 	if (w->n > FEW) {
-		memory = malloc(w->n * (PRONGI_WORDS * sizeof *words + sizeof *fds) +
+		memory = malloc(w->n * (PRONGI_WORDS * sizeof *words + sizeof *names +
+					sizeof *fds) +
 				sizeof *words + sizeof *fds);
 		if (!memory)
 			return prongi_fail(-ENOMEM, "wait: no memory for %zu sources", w->n);
 		w->words = memory;
-		w->fds = (void *)(w->words + PRONGI_WORDS * w->n + 1);
+		w->names = (void *)(w->words + PRONGI_WORDS * w->n + 1);
+		w->fds = (void *)(w->names + w->n);
 	}
 	r = wait_for(w);
+	if (w->named)
+		unname(w);
 	free(memory);
 	return r;
 }

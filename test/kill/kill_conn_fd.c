@@ -127,6 +127,17 @@ static void wait_for_many(void)
 		conn_note_bad(KILL_TORN);
 }
 
+/* For more than a slot names by itself: the others' names are in a block. */
+static void wait_for_more(void)
+{
+	prong_source s[] = { { .event = &world->event }, { .event = &world->event },
+			     { .event = &world->event }, { .conn = conn_a() },
+			     { .queue = queue() }, { .queue = queue() } };
+
+	if (prong_wait(s, 6, PRONG_FOREVER) || s[0].ready || s[3].ready || !s[4].ready)
+		conn_note_bad(KILL_TORN);
+}
+
 static void wait_for_room(void)
 {
 	prong_source s[] = { { .room = queue() }, { .conn = conn_a() } };
@@ -188,6 +199,9 @@ static const struct kill_scenario scenarios[] = {
 	{ .name = "wait-asleep", .setup = make_with_queue, .before = conn_placed,
 	  .victim = wait_for_many, .asleep = getter_comes, .other = { puts_two, gets_one },
 	  .late = frees_all, .check = conn_check },
+	{ .rare = true, .name = "wait-asleep-for-more", .setup = make_with_queue,
+	  .before = conn_placed, .victim = wait_for_more, .asleep = getter_comes,
+	  .other = { puts_two, gets_one }, .late = frees_all, .check = conn_check },
 	{ .rare = true, .name = "wait-ready", .setup = make_with_queue, .victim = wait_for_room,
 	  .late = frees_all, .check = conn_check },
 	{ .name = NULL }
@@ -196,5 +210,5 @@ static const struct kill_scenario scenarios[] = {
 const struct kill_room room_conn_fd = {
 	.name = "conn", .open = conn_open, .become = world_become, .repair = conn_repair,
 	.stopped = world_stopped, .scenarios = scenarios,
-	.files = "pipe_fd.c wait.c prong_wait prongi_source_ prongi_event_arm",
+	.files = "pipe_fd.c wait.c prong_wait prongi_source_ prongi_event_arm awaits.c",
 };

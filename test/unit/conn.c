@@ -407,6 +407,72 @@ static void sleepers_learn_of_the_end(void **state)
 	}
 }
 
+/* Asleep at each of several looks, so that it is where it will stay. */
+static bool asleep(void *tid)
+{
+	for (int i = 0; i < 5; i++) {
+		if (pid_state(*(pid_t *)tid, NULL) != 'S')
+			return false;
+		sleep_ms(2);
+	}
+	return true;
+}
+
+/* An end is freed under those who sleep on it, here and in another process; with or without the
+   other end, before or after. */
+static void an_end_is_freed_under_sleepers(void **state)
+{
+	prong_fn *const sleeper[] = { sleeps_in_recv, sleeps_in_send };
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		prong_thread *t[2];
+		prong_process *p;
+		prong_conn *a, *b;
+		pid_t id[3];
+
+		make(&a, &b);
+		for (int k = 0; k < 2; k++) {
+			t[k] = start_thread(sleeper[i % 2], a, 0);
+			id[k] = (pid_t)prong_thread_id(t[k]);
+		}
+		p = start(sleeper[i % 2], a, 0);
+		id[2] = prong_process_pid(p);
+		for (int k = 0; k < 3; k++)
+			CHECK(wait_until(asleep, &id[k], HANG_MS));
+		if (i / 2 == 1)
+			prong_conn_free(b);
+		prong_conn_free(a);
+		if (i / 2 == 2)
+			prong_conn_free(b);
+		for (int k = 0; k < 2; k++)
+			CHECK_EQ(end_thread(t[k]), PRONG_CLOSED);
+		CHECK_EQ(end(p), PRONG_CLOSED);
+		if (i / 2 == 0) {
+			CHECK_EQ(prong_conn_send(b, "x", 1, PRONG_NOW), PRONG_CLOSED);
+			prong_conn_free(b);
+		}
+	}
+}
+
+/* Who is stopped in a call holds up nobody; and the pipe goes when he does. */
+static void freed_under_one_who_is_stopped(void **state)
+{
+	prong_conn *a, *b;
+	prong_process *p;
+	pid_t pid;
+
+	(void)state;
+	make(&a, &b);
+	p = start(sleeps_in_recv, a, 0);
+	pid = prong_process_pid(p);
+	CHECK(wait_until(asleep, &pid, HANG_MS));
+	CHECK_OK(prong_process_signal(p, SIGSTOP));
+	drop(a, b);
+	CHECK_OK(prong_process_signal(p, SIGCONT));
+	CHECK_EQ(end(p), PRONG_CLOSED);
+}
+
 /* The owner changes while the other side sleeps for the old one, who lives on. */
 static void the_owner_changes_under_a_sleeper(void **state)
 {
@@ -486,6 +552,8 @@ int main(int argc, char **argv)
 		CASE(give_to_an_ended_one_closes),
 		CASE(never_started),
 		CASE(sleepers_learn_of_the_end),
+		CASE(an_end_is_freed_under_sleepers),
+		CASE(freed_under_one_who_is_stopped),
 		CASE(the_owner_changes_under_a_sleeper),
 		CASE(pipes_of_the_dead_are_found),
 		CASE(the_server_is_killed),

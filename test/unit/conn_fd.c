@@ -157,6 +157,53 @@ static void a_descriptor_nobody_wants(void **state)
 	prong_conn_free(a);
 }
 
+static int offers_a_descriptor(void *arg)
+{
+	return prong_conn_send_fd(arg, 0, soon());
+}
+
+static int wants_a_descriptor(void *arg)
+{
+	int fd = -1, r = prong_conn_recv_fd(arg, &fd, soon());
+
+	CHECK(r || fd >= 0);
+	return r;
+}
+
+static bool asleep(void *tid)
+{
+	for (int i = 0; i < 5; i++) {
+		if (pid_state(*(pid_t *)tid, NULL) != 'S')
+			return false;
+		sleep_ms(2);
+	}
+	return true;
+}
+
+/* The end is freed under him who offers one there, or wants one; with or without the other end. */
+static void freed_under_who_sleeps_for_a_descriptor(void **state)
+{
+	prong_fn *const sleeper[] = { offers_a_descriptor, wants_a_descriptor };
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		prong_conn *a, *b;
+		prong_thread *t;
+		pid_t tid;
+
+		make(&a, &b);
+		t = start_thread(sleeper[i % 2], a, 0);
+		tid = (pid_t)prong_thread_id(t);
+		CHECK(wait_until(asleep, &tid, HANG_MS));
+		prong_conn_free(a);
+		if (i / 2)
+			prong_conn_free(b);
+		CHECK_EQ(end_thread(t), PRONG_CLOSED);
+		if (!(i / 2))
+			prong_conn_free(b);
+	}
+}
+
 /* --- the pollable descriptor --------------------------------------------------------------- */
 
 static int polled(int fd, int ms)
@@ -200,6 +247,115 @@ static void poll_a_connection(void **state)
 	CHECK_EQ(now(a), PRONG_CLOSED);
 	prong_conn_free(a);
 	CHECK(fcntl(fd, F_GETFD) < 0);
+}
+
+struct watched {
+	prong_conn *c;
+	bool frees;
+	atomic_int watches;
+};
+
+static int watches(void *arg)
+{
+	struct watched *w = arg;
+	struct pollfd fd = { .fd = prong_conn_fd(w->c), .events = POLLIN };
+
+	CHECK(fd.fd >= 0);
+	atomic_store(&w->watches, 1);
+	CHECK_EQ(poll(&fd, 1, HANG_MS), 1);
+	CHECK_EQ(now(w->c), -EINVAL);
+	if (w->frees)
+		prong_conn_free(w->c);
+	return 0;
+}
+
+/* Another process has the descriptor: it is told, and the pipe stays until it has let go. */
+static void freed_while_another_process_watches(void **state)
+{
+	struct watched *w = shared(sizeof *w);
+	prong_conn *other;
+	prong_process *p;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		*w = (struct watched){ .frees = i & 1 };
+		make(&w->c, &other);
+		p = start(watches, w, 0);
+		CHECK(wait_for(&w->watches, 1));
+		prong_conn_free(w->c);
+		if (i & 2)
+			prong_conn_free(other);
+		CHECK_EQ(end(p), 0);
+		if (!(i & 2))
+			prong_conn_free(other);
+		for (int k = 0; k < 2 && !w->frees; k++) { /* it goes with the next ones */
+			prong_conn *a, *b;
+
+			make(&a, &b);
+			drop(a, b);
+		}
+	}
+	prong_free(w);
+}
+
+/* Descriptors of more connections than a slot names by itself. */
+static void many_descriptors(void **state)
+{
+	prong_conn *a[20], *b[20];
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		make(&a[i], &b[i]);
+		CHECK(prong_conn_fd(a[i]) >= 0);
+	}
+	for (int i = 0; i < 20; i++)
+		drop(i % 2 ? a[i] : b[i], i % 2 ? b[i] : a[i]);
+}
+
+/* --- prong_wait() ---------------------------------------------------------------------------- */
+
+struct wait_for_conn {
+	prong_conn *c;
+	bool descriptor;
+};
+
+static int waits_for_conn(void *arg)
+{
+	struct wait_for_conn *w = arg;
+	struct pollfd fd = { .events = POLLIN };
+	prong_source s[] = { { .conn = w->c }, { .fd = &fd } };
+	int ends[2], r;
+
+	CHECK_EQ(pipe(ends), 0);
+	fd.fd = ends[0];
+	r = prong_wait(s, w->descriptor ? 2 : 1, soon());
+	CHECK(r || s[0].ready);
+	close(ends[0]);
+	close(ends[1]);
+	return r;
+}
+
+/* A receive would not block: it would say that the end is freed. */
+static void an_end_that_is_freed_is_ready(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct wait_for_conn w = { .descriptor = i & 1 };
+		prong_conn *other;
+		prong_thread *t;
+		pid_t tid;
+
+		CHECK_OK(prong_pipe(&w.c, &other, NULL));
+		t = start_thread(waits_for_conn, &w, sizeof w);
+		tid = (pid_t)prong_thread_id(t);
+		CHECK(wait_until(asleep, &tid, HANG_MS));
+		prong_conn_free(w.c);
+		if (i & 2)
+			prong_conn_free(other);
+		CHECK_EQ(end_thread(t), 0);
+		if (!(i & 2))
+			prong_conn_free(other);
+	}
 }
 
 /* --- threads ------------------------------------------------------------------------------- */
@@ -315,7 +471,11 @@ int main(int argc, char **argv)
 		CASE(a_descriptor_travels),
 		CASE(a_descriptor_is_waited_for),
 		CASE(a_descriptor_nobody_wants),
+		CASE(freed_under_who_sleeps_for_a_descriptor),
 		CASE(poll_a_connection),
+		CASE(freed_while_another_process_watches),
+		CASE(many_descriptors),
+		CASE(an_end_that_is_freed_is_ready),
 		CASE(threads_take_turns),
 		CASE(one_way_is_one_way),
 		CASE(what_does_not_fit_stays),
