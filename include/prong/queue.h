@@ -40,7 +40,8 @@ PRONG_BEGIN_DECLS
 typedef struct prong_queue prong_queue;
 
 typedef struct prong_queue_opts {
-	size_t capacity;       /* messages that wait at most; 0: it grows, to 16,777,216 */
+	size_t capacity;       /* messages that wait at most, those not counted that are in hand or
+				  came back; 0: it grows, to 16,777,216 */
 	size_t max_size;       /* bytes of a message; 0: no bound but the heap */
 	size_t usual_size;     /* bytes up to which they lie in the queue itself; 0: 112 */
 	uint64_t reserved_[5]; /* must be zero */
@@ -50,7 +51,8 @@ typedef struct prong_queue_opts {
 typedef struct prong_message {
 	void *data;     /* in the heap, aligned to 16; never NULL */
 	size_t size;
-	uint32_t tries; /* 1: it was in nobody's hands before; 2 and more: it came back */
+	uint32_t tries; /* 1: it was in nobody's hands before; 2 and more: it came back.  Counts
+			   to 128 */
 	uint32_t block_;
 	uint64_t hold_;
 } prong_message;
@@ -69,6 +71,7 @@ PRONG_MUST int prong_queue_put(prong_queue *q, const void *data, size_t size,
 
 /* Block until there is a message, take it out and copy it to data.  With got, it may be shorter
    than size, and its length is stored in *got; without, it must be exactly size bytes long.
+   That a message came back does not show here: lease it where that matters.
    Return 0, PRONG_TIMEDOUT (it was empty), PRONG_CLOSED (and empty), -EMSGSIZE (it does not fit,
    and stays where it is), -EINVAL, -ENOMEM. */
 PRONG_MUST int prong_queue_get(prong_queue *q, void *data, size_t size, size_t *got,
@@ -109,9 +112,10 @@ PRONG_API size_t prong_queue_size(const prong_queue *q);
    Return 0, -EINVAL, -ENOMEM. */
 PRONG_API int prong_queue_close(prong_queue *q);
 
-/* Free q and what is in it, from any thread; NULL is fine.  No other thread may be in a call on it;
-   those asleep in one are noticed.  Return 0, -EBUSY (nothing was done: close it first),
-   -EINVAL. */
+/* Free q and what is in it, what the caller has in hand too; from any thread; NULL is fine.  No
+   other may be in a call on it.  Return 0, -EINVAL; -EBUSY: nothing was done, for another living
+   thread is asleep in a call on it or in prong_wait() for it (close it first), or has a message of
+   it in hand. */
 PRONG_API int prong_queue_free(prong_queue *q);
 
 PRONG_END_DECLS

@@ -47,10 +47,13 @@ typedef struct prong_source {
 
 /* Block until at least one of the n sources is ready, and say in each whether it is.  Who waits
    so in a task, for another of the same pool, keeps a worker busy: prong_future_wait() does not.
+   What is waited for is not freed meanwhile: prong_queue_free() is -EBUSY, and a connection
+   that is freed is ready.
    Return 0; and, with nothing stored, PRONG_TIMEDOUT; -EINVAL (a source with no pointer
-   or two, or one that is not valid, a reserved field is set, or s is NULL), -EBADF (a
-   connection that only sends), -ENOMEM; with descriptors among others also -EMFILE and
-   -EAGAIN (no thread is to be had). */
+   or two, or one that is not valid, a reserved field is set, s is NULL, or more descriptors
+   than the process may have open, RLIMIT_NOFILE), -EBADF (a connection that only sends),
+   -ENOTSUP (a queue of a manager: see remote.h), -ENOMEM; with descriptors among others also
+   -EMFILE and -EAGAIN (no thread is to be had). */
 PRONG_MUST int prong_wait(prong_source *s, size_t n, prong_time deadline);
 
 PRONG_END_DECLS

@@ -330,7 +330,8 @@ static inline void prongi_queue_tell(_Atomic uint32_t *word)
 bool prongi_queue_can_get(struct prong_queue *q);
 bool prongi_queue_can_put(struct prong_queue *q);
 
-/* As prong_queue_free(), and *where, in the heap, is NULL in the same step. */
+/* As prong_queue_free(), and *where, in the heap, is NULL in the same step.  Nobody has a message
+   of it in hand. */
 int prongi_queue_free_at(prong_queue **where);
 
 /* True when q is the address of a queue. */

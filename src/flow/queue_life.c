@@ -92,10 +92,14 @@ __attribute__((constructor)) static void tell_slots(void)
 	atomic_store_explicit(&prongi_on_claim, dismantle, memory_order_relaxed);
 }
 
+static bool alive(const struct prongi_seat *s)
+{
+	return !prongi_seat_free(s) && !prongi_owner_dead(get(&s->owner));
+}
+
 static bool sleeps(const struct prongi_seat *s)
 {
-	return atomic_load_explicit(&s->asleep, memory_order_relaxed) && !prongi_seat_free(s) &&
-	       !prongi_owner_dead(get(&s->owner));
+	return atomic_load_explicit(&s->asleep, memory_order_relaxed) && alive(s);
 }
 
 static bool anybody_asleep(struct prong_queue *q)
@@ -104,6 +108,42 @@ static bool anybody_asleep(struct prong_queue *q)
 
 	for (uint32_t i = 0; (s = prongi_seat_at(q, i)) != NULL; i++)
 		if (sleeps(s))
+			return true;
+	return prongi_is_awaited(q, 1); /* by prong_wait() */
+}
+
+static bool has(const struct prong_queue *q, uint32_t ref, uint32_t who)
+{
+	uint64_t header = prongi_header_load(prongi_message_at(q, ref));
+
+	return prongi_header_is(header, PRONGI_LEASED, who) ||
+	       prongi_header_is(header, PRONGI_RESERVED, who);
+}
+
+static bool has_any(const struct prong_queue *q, const struct prongi_seat *s, uint32_t who)
+{
+	for (int k = 0; k < PRONGI_HOLDS; k++) {
+		uint32_t held = atomic_load_explicit(&s->held[k], memory_order_relaxed);
+
+		if (held && prongi_ref_valid(q, held - 1) && has(q, held - 1, who))
+			return true;
+	}
+	if (!atomic_load_explicit(&s->many, memory_order_relaxed))
+		return false;
+	for (uint32_t id = 0; id < PRONGI_CHUNKS; id++)
+		for (uint32_t i = 0; prongi_ref_valid(q, id << 24 | i); i++)
+			if (has(q, id << 24 | i, who))
+				return true;
+	return false;
+}
+
+/* Another living thread has a message in hand.  What the caller has itself, it knows. */
+static bool in_hands(struct prong_queue *q)
+{
+	struct prongi_seat *s;
+
+	for (uint32_t i = 0; (s = prongi_seat_at(q, i)) != NULL; i++)
+		if (get(&s->owner) != prongi_self.id && alive(s) && has_any(q, s, i))
 			return true;
 	return false;
 }
@@ -139,6 +179,8 @@ static int free_queue(prong_queue *q, prong_queue **where)
 		return r;
 	if (anybody_asleep(q))
 		return prongi_fail(-EBUSY, "queue_free: a thread waits for it");
+	if (!where && in_hands(q))
+		return prongi_fail(-EBUSY, "queue_free: a thread has a message of it in hand");
 	dismantle(); /* what a dead owner of the slot left */
 	prongi_begin(prongi_queue_lock(q));
 	prongi_set(&prongi_self.slot->scrap, q->raw);
