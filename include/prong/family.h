@@ -21,8 +21,10 @@
    have no result of their own are reported, by one line on the standard error stream and an error
    of the call: a mutex or its like outside the heap that two processes use, each its own copy; a
    pointer to what is the starter's alone in the argument of a process; a block that is freed
-   while somebody sleeps or holds a mutex in it, or used after it was freed.  What cannot be told
-   for certain is reported: a variable that each process is meant to have for itself, too.
+   while somebody sleeps or holds a mutex in it, or an object in it that was used before and is used
+   after that.  What cannot be told for certain is reported: a variable that each process is meant
+   to have for itself, too.  What only looks returns false or 0 then.  Not each mistake is found:
+   about a thousand objects are remembered, and those that nobody has used yet are unknown.
 
    Trust: members may write each other's memory; a wild pointer in one can harm
    all.  What comes from outside the family is never trusted.

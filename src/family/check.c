@@ -194,7 +194,7 @@ static bool within(uint64_t at, const void *p, size_t size)
 }
 
 /* A living thread of slot sleeps, or is about to, on a word in the block, or reads under a lock
-   there.  Who sleeps at an event says so nowhere. */
+   there. */
 static bool needs(const struct prongi_slot *slot, const void *p, size_t size)
 {
 	uint64_t id = load(&slot->id);
@@ -203,7 +203,7 @@ static bool needs(const struct prongi_slot *slot, const void *p, size_t size)
 
 	for (int i = 0; i < PRONGI_READS; i++)
 		does = does || within(load(&slot->reads[i]) & ~PRONGI_LEAVES, p, size);
-	return does && id && !(id & PRONGI_FLAGS);
+	return (does && id && !(id & PRONGI_FLAGS)) || prongi_slot_awaits(slot, p, size);
 }
 
 static int busy(const void *p, uint32_t slot, const char *does, const char *call,

@@ -7,6 +7,7 @@
 
    A network connection is slept on by its socket, and is asked whether what came is enough. */
 #include "flow/wait.h"
+#include "family/check.h"
 #include "flow/outer.h"
 #include "flow/pipe.h"
 #include "flow/queue.h"
@@ -128,6 +129,19 @@ static int check(const prong_source *s, size_t i)
 	if (!prongi_conn_check(s->conn, "wait"))
 		return s->conn->in ? 0 : prongi_fail(-EBADF, "wait: source %zu only sends", i);
 	return -EINVAL;
+}
+
+/* In the checking mode: a source that lies in freed memory. */
+static int check_use(const prong_source *s, const void *caller)
+{
+	const void *at = s->queue ? (const void *)s->queue
+			 : s->room ? (const void *)s->room
+				   : (const void *)s->event;
+
+	/* A queue's handle that is not in the heap is a manager's. */
+	return at && (s->event || prongi_inside(at))
+		       ? prongi_check_object(at, false, "wait", caller)
+		       : 0;
 }
 
 /* --- all of them --------------------------------------------------------------------------- */
@@ -347,7 +361,8 @@ int prong_wait(prong_source *s, size_t n, prong_time deadline)
 	if ((!s && n) || n > PTRDIFF_MAX / sizeof *s)
 		return prongi_fail(-EINVAL, "wait: s is NULL, or n is not its size");
 	for (size_t i = 0; i < n && r == 0; i++) {
-		r = check(&s[i], i);
+		r = prongi_checking ? check_use(&s[i], __builtin_return_address(0)) : 0;
+		r = r ? r : check(&s[i], i);
 		w.nfds += s[i].fd != NULL;
 		w.nouter += outer(&s[i]) != NULL;
 	}

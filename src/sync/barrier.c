@@ -233,7 +233,9 @@ int prong_barrier_abort(prong_barrier *b)
 
 	if (wrong(b))
 		return prongi_fail(-EINVAL, "barrier_abort: not a barrier for 1 to %d", MOST);
-	r = prongi_promise(&promise, word_of(b));
+	r = prongi_check_use(b, "barrier_abort");
+	if (r == 0)
+		r = prongi_promise(&promise, word_of(b));
 	if (r)
 		return r;
 	for (;;) {
@@ -265,7 +267,9 @@ int prong_barrier_reset(prong_barrier *b)
 
 	if (wrong(b))
 		return prongi_fail(-EINVAL, "barrier_reset: not a barrier for 1 to %d", MOST);
-	r = prongi_promise(&promise, word_of(b));
+	r = prongi_check_use(b, "barrier_reset");
+	if (r == 0)
+		r = prongi_promise(&promise, word_of(b));
 	if (r)
 		return r;
 	mend(word_of(b));
@@ -275,5 +279,6 @@ int prong_barrier_reset(prong_barrier *b)
 
 bool prong_barrier_broken(const prong_barrier *b)
 {
-	return !wrong(b) && (look(word_of(b)) & PRONGI_BROKEN);
+	return !wrong(b) && !prongi_check_use(b, "barrier_broken") &&
+	       (look(word_of(b)) & PRONGI_BROKEN);
 }

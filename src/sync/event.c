@@ -52,8 +52,10 @@ int prong_event_set(prong_event *e)
 
 int prong_event_clear(prong_event *e)
 {
-	if (wrong(e))
-		return -EINVAL;
+	int r = wrong(e) ? -EINVAL : prongi_check_use(e, "event_clear");
+
+	if (r)
+		return r;
 	atomic_fetch_and_explicit(word_of(e), ~SET, memory_order_relaxed);
 	return 0;
 }
@@ -61,7 +63,8 @@ int prong_event_clear(prong_event *e)
 /* acquire: pairs with the release in set(); here and in the waits. */
 bool prong_event_is_set(const prong_event *e)
 {
-	return !wrong(e) && (atomic_load_explicit(word_of(e), memory_order_acquire) & SET);
+	return !wrong(e) && !prongi_check_use(e, "event_is_set") &&
+	       (atomic_load_explicit(word_of(e), memory_order_acquire) & SET);
 }
 
 /* It is set, or has been since the word was first.  *v becomes the word. */
@@ -72,7 +75,8 @@ static bool passes(prongi_word *word, uint64_t first, uint64_t *v)
 	return (*v & SET) || ((*v ^ first) & PRONGI_TURNS);
 }
 
-/* All who sleep are woken together, so nobody has to know of one that dies. */
+/* All who sleep are woken together, so nobody has to know of one that dies; but who frees the event
+   is to know of those who live. */
 static int wait_asleep(prongi_word *word, uint64_t first, prong_time deadline)
 {
 	uint64_t v, mine;
@@ -123,6 +127,9 @@ int prong_event_wait(prong_event *e, prong_time deadline)
 	while (deadline.ns_ > 0 && prongi_look_again(&looks))
 		if (passes(word_of(e), first, &v))
 			return 0;
-	r = wait_asleep(word_of(e), first, deadline);
+	r = prongi_awaits_begin((const void *const[]){ e }, 1);
+	if (r == 0)
+		r = wait_asleep(word_of(e), first, deadline);
+	prongi_awaits_end();
 	return r ? prongi_gave_up(r, "event_wait", "not set until the deadline") : 0;
 }

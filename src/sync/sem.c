@@ -127,7 +127,7 @@ int prong_sem_post(prong_sem *s, uint32_t n)
 
 uint32_t prong_sem_value(const prong_sem *s)
 {
-	if (wrong(s))
+	if (wrong(s) || prongi_check_use(s, "sem_value"))
 		return 0;
 	return (uint32_t)tokens(atomic_load_explicit(word_of(s), memory_order_relaxed));
 }

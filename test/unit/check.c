@@ -310,6 +310,102 @@ static int helper_queue(const char *arg)
 	CHECK_EQ(reports(), 0);
 	CHECK_EQ(prong_queue_put(q, &byte, 1, PRONG_NOW), -EFAULT);
 	CHECK_EQ(reports(), 1);
+	CHECK_EQ(prong_wait(&(prong_source){ .queue = q }, 1, PRONG_NOW), -EFAULT);
+	CHECK_EQ(prong_wait(&(prong_source){ .room = q }, 1, PRONG_NOW), -EFAULT);
+	CHECK_EQ(reports(), 3);
+	return 0;
+}
+
+/* What changes no state of its user's, or only looks. */
+static int look_at_all(int want)
+{
+	CHECK_EQ(prong_event_clear(&event_variable), want);
+	CHECK(!prong_event_is_set(&event_variable));
+	CHECK_EQ(prong_sem_value(&sem_variable), 0);
+	CHECK_EQ(prong_barrier_abort(&barrier_variable), want);
+	CHECK_EQ(prong_barrier_broken(&barrier_variable), want == 0);
+	CHECK_EQ(prong_barrier_reset(&barrier_variable), want);
+	CHECK_EQ(prong_wait(&(prong_source){ .event = &event_variable }, 1, PRONG_NOW),
+		 want ? want : PRONG_TIMEDOUT);
+	return 0;
+}
+
+static int look_at_all_badly(void *arg)
+{
+	(void)arg;
+	return look_at_all(-EFAULT);
+}
+
+static int helper_looks(const char *arg)
+{
+	(void)arg;
+	open_family(true);
+	look_at_all(0);
+	CHECK_EQ(reports(), 0);
+	CHECK_EQ(run(look_at_all_badly, NULL, 0), 0);
+	CHECK_EQ(reports(), 7);
+	return 0;
+}
+
+struct sleepers {
+	char before[64];
+	prong_event e, further[8];
+};
+
+static int waits_at_event(void *arg)
+{
+	return prong_event_wait(&((struct sleepers *)arg)->e, soon());
+}
+
+/* The last of more than a slot names by itself. */
+static int waits_for_events(void *arg)
+{
+	struct sleepers *b = arg;
+	prong_source s[9] = { { 0 } };
+
+	for (int i = 0; i < 8; i++)
+		s[i].event = &b->further[i];
+	s[8].event = &b->e;
+	return prong_wait(s, 9, soon());
+}
+
+static bool asleep(void *tid)
+{
+	for (int i = 0; i < 5; i++) {
+		if (pid_state(*(pid_t *)tid, NULL) != 'S')
+			return false;
+		sleep_ms(2);
+	}
+	return true;
+}
+
+/* An event's block, while somebody sleeps for it in either way; and after that. */
+static int helper_sleepers(const char *arg)
+{
+	prong_fn *const fn[] = { waits_at_event, waits_for_events };
+	struct sleepers *b;
+
+	(void)arg;
+	open_family(true);
+	for (int i = 0; i < 2; i++) {
+		prong_thread *t;
+		pid_t tid;
+
+		b = shared(sizeof *b);
+		t = start_thread(fn[i], b, 0);
+		tid = (pid_t)prong_thread_id(t);
+		CHECK(wait_until(asleep, &tid, HANG_MS));
+		prong_free(b); /* says so, and does nothing */
+		CHECK_EQ(reports(), 3 * i + 1);
+		CHECK(strstr(said, "waits at an object in it") != NULL);
+		CHECK_OK(prong_event_set(&b->e));
+		CHECK_EQ(end_thread(t), 0);
+		prong_free(b);
+		CHECK_EQ(reports(), 3 * i + 1);
+		CHECK(!prong_event_is_set(&b->e));
+		CHECK_EQ(prong_wait(&(prong_source){ .event = &b->e }, 1, PRONG_NOW), -EFAULT);
+		CHECK_EQ(reports(), 3 * i + 3);
+	}
 	return 0;
 }
 
@@ -340,7 +436,8 @@ static const struct helper helpers[] = {
 	{ "right", helper_right },	 { "off", helper_off },
 	{ "argument", helper_argument }, { "freed", helper_freed },
 	{ "dead", helper_dead },	 { "nouns", helper_nouns },
-	{ "queue", helper_queue },	 { NULL, NULL },
+	{ "queue", helper_queue },	 { "looks", helper_looks },
+	{ "sleepers", helper_sleepers }, { NULL, NULL },
 };
 
 static void a_variable_is_nobody_elses(void **state)
@@ -397,6 +494,18 @@ static void a_queue_is_used_after_its_end(void **state)
 	helper_run("queue", NULL);
 }
 
+static void all_calls_are_checked(void **state)
+{
+	(void)state;
+	helper_run("looks", NULL);
+}
+
+static void who_sleeps_at_an_event_needs_it(void **state)
+{
+	(void)state;
+	helper_run("sleepers", NULL);
+}
+
 static const struct CMUnitTest tests[] = {
 	CASE(a_variable_is_nobody_elses),
 	CASE(a_fork_copies_what_was_used),
@@ -407,6 +516,8 @@ static const struct CMUnitTest tests[] = {
 	CASE(the_dead_need_no_block),
 	CASE(all_nouns_are_checked),
 	CASE(a_queue_is_used_after_its_end),
+	CASE(all_calls_are_checked),
+	CASE(who_sleeps_at_an_event_needs_it),
 };
 
 TEST_MAIN(tests, TEST_CLOSED, helpers)
