@@ -38,7 +38,8 @@ typedef struct prong_sem {
 	uint32_t reserved_;
 } prong_sem;
 
-/* Initial values: n tokens; n tokens and never more. */
+/* Initial values: n tokens; n tokens and never more.  n is at most 2^32 - 1: higher bits do not
+   count.  A bound of 0 is none: PRONG_SEM_BOUNDED(0) is as PRONG_SEM(0). */
 #define PRONG_SEM(n)	     { (uint64_t)(n) << 32, 0, 0 }
 #define PRONG_SEM_BOUNDED(n) { (uint64_t)(n) << 32, (n), 0 }
 
@@ -47,7 +48,8 @@ typedef struct prong_sem {
 PRONG_MUST int prong_sem_wait(prong_sem *s, prong_time deadline);
 
 /* Put n tokens; n may be 0.
-   Return 0; putting none: -EOVERFLOW (there would be more than the bound), -EINVAL. */
+   Return 0; putting none, and without a detail, for it may be called from signal handlers:
+   -EOVERFLOW (there would be more than the bound), -EINVAL. */
 PRONG_API int prong_sem_post(prong_sem *s, uint32_t n);
 
 /* Return how many tokens there are at some moment of the call; 0 when s is not a semaphore. */
