@@ -298,6 +298,7 @@ void prongi_slot_wipe(struct prongi_slot *slot)
 	atomic_store_explicit(&slot->wait_obj, 0, memory_order_relaxed);
 	atomic_store_explicit(&slot->bar, 0, memory_order_relaxed);
 	prongi_awaits_wipe(slot);
+	atomic_store_explicit(&slot->closing, 0, memory_order_relaxed);
 	for (int i = 0; i < PRONGI_READS; i++)
 		atomic_store_explicit(&slot->reads[i], 0, memory_order_relaxed);
 	/* release: pairs with the acquire of the next claimer, and of prongi_owner_dead(). */

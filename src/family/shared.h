@@ -166,6 +166,9 @@ struct prongi_slot {
 	   the slot's next owner frees it. */
 	prongi_word awaits[PRONGI_AWAITS];
 	prongi_word awaits_more;
+	prongi_word closing;   /* the pipe's end that the thread gives away or frees: those who are
+				  to learn of it may not have been woken.  Its thread; cleared by
+				  repair.  Until then the pipe stays */
 
 	uint32_t filled;       /* of log[], not yet committed.  Owner only */
 	uint32_t reading;      /* a bit for each of reads[] that is in use.  Owner only */

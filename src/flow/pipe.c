@@ -86,9 +86,28 @@ static bool held(const prong_mutex *m)
 	return prongi_owner(owner) && !prongi_owner_dead(owner);
 }
 
+/* Another thread frees one of the ends, or gives it away; or it died there, and its repairer may
+   have to wake who sleeps. */
+static bool closing(const struct prongi_pipe *p)
+{
+	uint32_t n = prongi_slots_used();
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct prongi_slot *slot = &prongi_heap->slot[i];
+		/* relaxed: it is stored before a section, and seen in a later one. */
+		uint64_t at = atomic_load_explicit(&slot->closing, memory_order_relaxed);
+
+		if (slot != prongi_self.slot && at - (uintptr_t)p < sizeof *p)
+			return true;
+	}
+	return false;
+}
+
 /* A living thread is in a call on one of the ends. */
 static bool busy(const struct prongi_pipe *p)
 {
+	if (closing(p))
+		return true;
 	for (int i = 0; i < 2; i++)
 		if (held(&p->lane[i].sending) || held(&p->lane[i].receiving))
 			return true;
@@ -317,12 +336,17 @@ static void nudge_own(struct prong_conn *c)
 }
 
 /* Owner is 0 to close c, and for good then; the last who does takes the pipe apart.  The nudges
-   come before the lock is free, for after that the pipe may be gone. */
+   come before the lock is free, for after that the pipe may be gone.  Who dies before he has done
+   them has said so. */
 static void change_owner(struct prong_conn *c, uint64_t owner, bool freed)
 {
 	struct prongi_pipe *p = pipe_of(c);
+	prongi_word *at = &prongi_self.slot->closing;
 	bool mine = false;
 
+	if (!PRONGI_MUTANT(146))
+		atomic_store_explicit(at, (uintptr_t)c, memory_order_relaxed);
+	prongi_then(); /* before anybody can know of it */
 	prongi_begin(&P->lock);
 	prongi_set(&c->owner, owner);
 	if (freed) {
@@ -333,9 +357,28 @@ static void change_owner(struct prong_conn *c, uint64_t owner, bool freed)
 	nudge(c);
 	if (freed && !mine)
 		nudge_own(c);
+	prongi_then();
+	atomic_store_explicit(at, 0, memory_order_relaxed);
 	prongi_end(&P->lock);
 	if (mine)
 		take_apart(p);
+}
+
+/* By the rules of family/repair.c: it may be done again, and by who has no slot. */
+static void wake_for_the_dead(struct prongi_slot *slot, uint64_t dead)
+{
+	uint64_t at = atomic_load_explicit(&slot->closing, memory_order_relaxed);
+	struct prong_conn *c = (struct prong_conn *)(uintptr_t)at;
+
+	if (!dead || !prongi_word_valid(at) || !prongi_word_valid((uintptr_t)(c + 1) - 8))
+		return;
+	nudge(c);
+	nudge_own(c);
+}
+
+__attribute__((constructor)) static void add_hook(void)
+{
+	prongi_repair_add(wake_for_the_dead);
 }
 
 int prong_conn_give(prong_conn *c, prong_process *p)

@@ -17,10 +17,11 @@
 
 /* --- the words ----------------------------------------------------------------------------- */
 
-/* Who is killed between the change of the word and the wake has said here that he owes it. */
+/* Who is killed between the change of the word and the wake has said here that he owes it; but a
+   repairer, who has no slot, is followed by the next. */
 static void owe_wake(prongi_word *word)
 {
-	if (!PRONGI_MUTANT(140))
+	if (!PRONGI_MUTANT(140) && prongi_self.slot)
 		atomic_store_explicit(&prongi_self.slot->wake_lock, (uintptr_t)word,
 				      memory_order_relaxed);
 	prongi_then();

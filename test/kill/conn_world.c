@@ -152,8 +152,10 @@ static unsigned leaked(void)
 	uint64_t now;
 
 	world_become(KILL_OTHERS);
-	for (int i = 0; i <= KILL_OTHERS; i++)
-		prong_free_at((void **)&world_slot(i)->spare); /* its next owner would */
+	for (int i = 0; i <= KILL_OTHERS; i++) { /* its next owner would */
+		prong_free_at((void **)&world_slot(i)->spare);
+		prong_free_at((void **)&world_slot(i)->awaits_more);
+	}
 	now = blocks_now();
 	world_become(-1);
 	return now == blocks ? 0

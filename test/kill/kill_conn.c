@@ -262,6 +262,30 @@ static unsigned new_owner(void)
 	return 0;
 }
 
+/* Other 0 sleeps on the victim's own end, as a thread of the victim's could. */
+static unsigned sleeps_on_mine(void)
+{
+	prong_time deadline = world_deadline();
+	uint64_t number;
+	int r = conn_recv(conn_a(), &number, deadline);
+
+	/* A wake that was lost would be made good for at the deadline. */
+	if (r != PRONG_CLOSED || prong_ns_between(prong_clock(), deadline) <= 0)
+		return kill_because(KILL_STUCK, "recv on the own end: %s", prong_error_detail());
+	return 0;
+}
+
+/* Other 1: the sleeper learns of that only if the victim has not got so far. */
+static unsigned closes_unless_freed(void)
+{
+	kill_gate(0);
+	prongi_begin(&prongi_heap->pipes.lock); /* the dead one's section is over */
+	prongi_end(&prongi_heap->pipes.lock);
+	if (!prongi_conn_freed(conn_a()))
+		prong_conn_free(conn_b());
+	return 0;
+}
+
 static void make_one(void)
 {
 	if (prong_pipe((prong_conn **)&world->root[0], (prong_conn **)&world->root[1],
@@ -303,6 +327,9 @@ static const struct kill_scenario scenarios[] = {
 	  .late = goes_on_receiving, .check = conn_check_received },
 	{ .name = "close-asleep", .setup = conn_make_for_victim, .before = conn_placed,
 	  .victim = close_mine, .other = { receiver }, .late = conn_end_b, .check = conn_check },
+	{ .name = "close-own-asleep", .setup = conn_make_for_victim, .before = conn_both_placed,
+	  .victim = close_mine, .other = { sleeps_on_mine, closes_unless_freed },
+	  .late = conn_end_b, .check = conn_check },
 	{ .name = "close-last", .setup = last_one, .victim = close_mine, .late = conn_sweep,
 	  .check = conn_check },
 	{ .name = "give-asleep", .setup = conn_make_for_victim, .before = conn_both_placed,

@@ -129,6 +129,8 @@ const struct mutant mutants[] = {
 	  { "conn/recv-large-thread" } },
 	{ 143, "who follows a dead sender frees what was sent",
 	  { "conn/send-large-thread" } },
+	{ 146, "who frees an end does not say for which it owes wakes",
+	  { "conn/close-own-asleep" } },
 	{ 150, "a worker takes out of the line what its place does not name",
 	  { "pool/run" } },
 	{ 151, "a worker's place does not name what it takes",
