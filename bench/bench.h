@@ -87,7 +87,8 @@ struct bench_case {
 
 extern const struct bench_case bench_process[], bench_thread[], bench_mutex[], bench_death[],
 	bench_open[], bench_heap[], bench_sync[], bench_pipe[], bench_queue[], bench_codec[],
-	bench_pool[], bench_connection[], bench_remote[], bench_manager[];
+	bench_pool[], bench_connection[], bench_remote[], bench_manager[],
+	bench_crowd[];
 
 /* --- values (bench.c) ------------------------------------------------------------------------- */
 

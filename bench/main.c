@@ -14,6 +14,7 @@ static const struct bench_case *const nouns[] = {
 	bench_process, bench_thread,     bench_mutex,  bench_death,   bench_open,
 	bench_heap,    bench_sync,       bench_pipe,   bench_queue,   bench_codec,
 	bench_pool,    bench_connection, bench_remote, bench_manager,
+	bench_crowd,
 };
 
 struct wishes {

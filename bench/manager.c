@@ -1,11 +1,13 @@
-/* Managers: clients that put an int on a queue of the server and get one from it, one to eight of
-   them at once; beside Python's own manager.  The clients are the same for both, in C, and have one
-   request under way each; so what differs is the server.
+/* Managers: clients that put an int on a queue of the server and get one from it, one to 64 of them
+   at once; beside Python's own manager and lists of Redis.  The clients are the same for both
+   managers, in C, and have one request under way each; so what differs is the server.
+
+   A trip is a request and its answer, of the first client.
 
    The floor is as many pairs of processes that echo as many bytes over TCP, twice for a pair.
 
    Not measured: connecting, and proofs. */
-#include "bench.h"
+#include "manager.h"
 #include <arpa/inet.h>
 #include <err.h>
 #include <netinet/in.h>
@@ -18,13 +20,7 @@
 #include <unistd.h>
 
 enum {
-	CLIENTS_MOST = 8,
 	BYTES = 40 /* as a request has */
-};
-
-struct plan {
-	unsigned clients, n;
-	const char *python; /* NULL: prong's server */
 };
 
 static const prong_auth auth = { .key = "sixteen bytes...", .key_size = 16, .old_python = true };
@@ -88,8 +84,37 @@ static void create(const char *address, char ident[64])
 struct client {
 	char address[100], ident[64];
 	unsigned n;
-	atomic_uint *ready, *go;
+	bool first;
+	struct manager_board *board;
 };
+
+unsigned manager_share(const struct manager_plan *p)
+{
+	return bench_count(p->n) / p->clients + 1;
+}
+
+void manager_meet(struct manager_board *b)
+{
+	atomic_fetch_add_explicit(&b->ready, 1, memory_order_relaxed);
+	while (!atomic_load_explicit(&b->go, memory_order_relaxed))
+		bench_sleep_us(50);
+}
+
+void manager_note(struct manager_board *b, bool first, unsigned i, int64_t began)
+{
+	if (first && i < MANAGER_SAMPLES)
+		b->us[i] = (double)(bench_now() - began) / 2e3;
+}
+
+void manager_push(const struct manager_plan *p, struct manager_board *b, int64_t ns,
+		  struct bench_out *out)
+{
+	unsigned n = manager_share(p);
+
+	bench_push(out, 0, (double)n * p->clients * 1e6 / (double)ns);
+	for (unsigned i = 0; i < n && i < MANAGER_SAMPLES; i++)
+		bench_push(out, 1, b->us[i]);
+}
 
 /* One request, which is a pickle already. */
 static void trip(prong_conn *c, const void *data, size_t size)
@@ -123,12 +148,13 @@ static int client(void *arg)
 	must(prong_conn_recv_value(c, &v, NULL, PRONG_FOREVER), "accept");
 	prong_value_free(v);
 	trip(c, put, put_size); /* so that each has one to get at any time */
-	atomic_fetch_add_explicit(me->ready, 1, memory_order_relaxed);
-	while (!atomic_load_explicit(me->go, memory_order_relaxed))
-		bench_sleep_us(50);
+	manager_meet(me->board);
 	for (unsigned i = 0; i < me->n; i++) {
+		int64_t began = bench_now();
+
 		trip(c, put, put_size);
 		trip(c, get, get_size);
+		manager_note(me->board, me->first, i, began);
 	}
 	free(put);
 	free(get);
@@ -136,34 +162,30 @@ static int client(void *arg)
 	return 0;
 }
 
-/* Thousands of pairs a second. */
-static double measure(const struct plan *p, const char *address)
+static void measure(const struct manager_plan *p, const char *address, struct bench_out *out)
 {
-	unsigned n = bench_count(p->n) / p->clients + 1;
-	struct client me = { .n = n };
-	prong_process *child[CLIENTS_MOST];
-	atomic_uint *words = prong_calloc(2, sizeof *words);
+	struct client me = { .n = manager_share(p), .board = prong_calloc(1, sizeof *me.board) };
+	prong_process *child[MANAGER_CLIENTS_MOST];
 	int64_t t;
 
-	if (!words)
+	if (!me.board)
 		errx(1, "no memory");
 	snprintf(me.address, sizeof me.address, "%s", address);
 	create(address, me.ident);
-	me.ready = &words[0];
-	me.go = &words[1];
-	for (unsigned i = 0; i < p->clients; i++)
+	for (unsigned i = 0; i < p->clients; i++) {
+		me.first = i == 0;
 		must(prong_process_start(&child[i], client, &me, sizeof me, NULL), "start");
-	while (atomic_load_explicit(me.ready, memory_order_relaxed) < p->clients)
+	}
+	while (atomic_load_explicit(&me.board->ready, memory_order_relaxed) < p->clients)
 		bench_sleep_us(50);
 	t = bench_now();
-	atomic_store_explicit(me.go, 1, memory_order_relaxed);
+	atomic_store_explicit(&me.board->go, 1, memory_order_relaxed);
 	for (unsigned i = 0; i < p->clients; i++) {
 		must(prong_process_join(child[i], NULL, PRONG_FOREVER), "join");
 		prong_process_free(child[i]);
 	}
-	t = bench_now() - t;
-	prong_free(words);
-	return (double)n * p->clients * 1e6 / (double)t;
+	manager_push(p, me.board, bench_now() - t, out);
+	prong_free(me.board);
 }
 
 /* --- servers ---------------------------------------------------------------------------- */
@@ -174,7 +196,7 @@ static void run_prong(const void *arg, struct bench_out *out)
 	prong_manager *m;
 
 	must(prong_manager_open(&m, "tcp://127.0.0.1:0", &opts), "prong_manager_open");
-	bench_push(out, 0, measure(arg, prong_manager_address(m)));
+	measure(arg, prong_manager_address(m), out);
 	prong_manager_close(m);
 }
 
@@ -197,7 +219,7 @@ static const char *no_newest(void)
 
 static void run_python(const void *arg, struct bench_out *out)
 {
-	const struct plan *p = arg;
+	const struct manager_plan *p = arg;
 	char command[800], address[60];
 	int in[2], of[2], pid, port = 0;
 	FILE *f;
@@ -221,7 +243,7 @@ static void run_python(const void *arg, struct bench_out *out)
 	f = fdopen(of[0], "r");
 	if (f && fscanf(f, "%d", &port) == 1) {
 		snprintf(address, sizeof address, "tcp://127.0.0.1:%d", port);
-		bench_push(out, 0, measure(p, address));
+		measure(p, address, out);
 	}
 	close(in[1]);
 	waitpid(pid, NULL, 0);
@@ -265,6 +287,22 @@ static void tcp_pair(int fds[2])
 			err(1, "TCP_NODELAY");
 }
 
+int manager_tcp(int port)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	const int yes = 1;
+
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in.sin_port = htons((uint16_t)port);
+	if (connect(fd, (struct sockaddr *)&in, sizeof in) ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
 static void echo(unsigned n)
 {
 	int fds[2], pid;
@@ -282,9 +320,9 @@ static void echo(unsigned n)
 
 static void run_bare(const void *arg, struct bench_out *out)
 {
-	const struct plan *p = arg;
-	unsigned n = bench_count(p->n) / p->clients + 1;
-	int pid[CLIENTS_MOST];
+	const struct manager_plan *p = arg;
+	unsigned n = manager_share(p);
+	int pid[MANAGER_CLIENTS_MOST];
 	int64_t t = bench_now();
 
 	for (unsigned i = 0; i < p->clients; i++) {
@@ -296,13 +334,15 @@ static void run_bare(const void *arg, struct bench_out *out)
 	}
 	for (unsigned i = 0; i < p->clients; i++)
 		waitpid(pid[i], NULL, 0);
-	bench_push(out, 0, (double)n * p->clients * 1e6 / (double)(bench_now() - t));
+	t = bench_now() - t;
+	bench_push(out, 0, (double)n * p->clients * 1e6 / (double)t);
+	bench_push(out, 1, (double)t / (2e3 * n));
 }
 
 /* --- cases ------------------------------------------------------------------------------ */
 
 #define PLAN(clients_, python_) \
-	&(const struct plan) \
+	&(const struct manager_plan) \
 	{ \
 		.clients = clients_, .n = 10000, .python = python_ \
 	}
@@ -314,9 +354,15 @@ static void run_bare(const void *arg, struct bench_out *out)
 			      { "Python, in PATH", run_python, PLAN(clients_, IN_PATH), true, \
 				no_python }, \
 			      { "Python, the newest", run_python, PLAN(clients_, NEWEST), true, \
-				no_newest } }, \
-		.metrics = { { "", "k/s", 0, 0 } }, .versus = { \
-			{ "prong : best Python", 0, 0, 0, 6, true } \
+				no_newest }, \
+			      { "Redis, lists", run_redis, PLAN(clients_, NULL), false, \
+				no_redis } }, \
+		.metrics = { { "", "k/s", 0, 0 }, \
+			     { "trip", "us", 1, 0 }, \
+			     { "trip-p99", "us", 1, 0.99 } }, \
+		.versus = { \
+			{ "prong : best Python", 0, 0, 0, 6, true }, \
+			{ "prong : Redis", 0, 0, 0, 8, true } \
 		} \
 	}
 
@@ -324,5 +370,6 @@ const struct bench_case bench_manager[] = {
 	PAIRS(1),
 	PAIRS(2),
 	PAIRS(8),
+	PAIRS(64),
 	{ .name = NULL },
 };
