@@ -36,11 +36,21 @@ static void say_unserializable(prong_call *c, int r)
 	say_ascii(c, text);
 }
 
-int prongi_call_end(prong_call *c)
+int prongi_call_give(prong_call *c)
 {
 	prongi_say_end(&c->out);
+	if (c->out.r == -ENOMEM)
+		return prongi_fail(-ENOMEM, "no memory for the answer");
 	if (c->out.r)
 		say_unserializable(c, c->out.r);
+	c->answered = true;
+	return 0;
+}
+
+int prongi_call_end(prong_call *c)
+{
+	if (prongi_call_give(c))
+		say_unserializable(c, -ENOMEM);
 	c->answered = true;
 	return 0;
 }

@@ -173,8 +173,11 @@ static bool has_failed(struct prongi_guest *g)
 static int say(struct prongi_guest *g)
 {
 	size_t size;
-	const unsigned char *at = prongi_said(&g->call.out, &size);
+	const unsigned char *at;
 
+	if (g->call.out.r) /* there was not even memory to say so */
+		return PRONG_CLOSED;
+	at = prongi_said(&g->call.out, &size);
 	while (g->said < size) {
 		ssize_t n = prongi_stream_push(&g->stream, at + g->said, size - g->said);
 

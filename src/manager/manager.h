@@ -153,6 +153,9 @@ int prongi_call_proxy(prong_call *c, struct prongi_thing *t);
 struct prongi_out *prongi_call_begin(prong_call *c, const char *kind);
 int prongi_call_end(prong_call *c);
 
+/* Its end when something is given away with it: -ENOMEM, with nothing answered. */
+int prongi_call_give(prong_call *c);
+
 /* An argument as Python's bool() sees it. */
 bool prongi_call_truth(prong_call *c, const char *name);
 bool prongi_truth(const prong_value *v);

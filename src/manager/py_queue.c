@@ -119,11 +119,19 @@ static int try_get(prong_call *c, bool block)
 	struct prongi_guest *g = c->guest;
 
 	if (q->row.n) {
-		g->given_item = prongi_row_take(&q->row, front(q));
+		const size_t at = front(q);
+		int r;
+
+		prongi_say_item(prongi_call_begin(c, PRONGI_RETURN), c->protocol,
+				prongi_row_at(&q->row, at));
+		r = prongi_call_give(c);
+		if (r)
+			return r; /* it stays */
+		g->given_item = prongi_row_take(&q->row, at);
 		g->given_by = c->thing;
 		prongi_thing_hold(c->thing);
 		changed(c);
-		return prongi_call_item(c, &g->given_item);
+		return 0;
 	}
 	if (q->closed)
 		return prongi_call_raise_value(c, "queue.ShutDown", NULL);

@@ -295,6 +295,7 @@ void prongi_guest_request(struct prongi_guest *g)
 		refuse(g, "ValueError");
 		return;
 	}
+	prongi_fail(0, "%s", ""); /* what fails from here on says so itself */
 	head = prong_value_at(c->request, 0);
 	function = prong_value_at(c->request, 1);
 	if (g->calls)

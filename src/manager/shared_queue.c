@@ -45,17 +45,34 @@ static int put_nowait(prong_call *c)
 
 /* --- getting ---------------------------------------------------------------------------- */
 
-/* What is no value goes out as bytes. */
-static void say_message(prong_call *c, const prong_message *m)
+/* What is no value goes out as bytes.  0 or -ENOMEM. */
+static int say_message(prong_call *c, const prong_message *m)
 {
 	struct prongi_out *o = prongi_call_begin(c, PRONGI_RETURN);
-	prong_value *v;
+	prong_value *v = NULL;
+	int r = prong_decode(&v, PRONG_PICKLE, m->data, m->size, NULL);
 
-	if (prong_decode(&v, PRONG_PICKLE, m->data, m->size, NULL))
+	if (r && r != -ENOMEM)
 		v = prong_value_bytes(PRONG_BYTES, m->data, m->size);
+	if (!v)
+		return prongi_fail(-ENOMEM, "no memory for the message");
 	prongi_say_value(o, c->protocol, v);
 	prong_value_free(v);
-	prongi_call_end(c);
+	return prongi_call_give(c);
+}
+
+static int give(prong_call *c, prong_message *m)
+{
+	int r = say_message(c, m);
+
+	if (r) {
+		prong_queue_abandon(c->self, m); /* it is the next again */
+		return r;
+	}
+	prongi_thing_hold(c->thing);
+	c->guest->given_by = c->thing;
+	c->guest->given = *m;
+	return 0;
 }
 
 static int try_get(prong_call *c, bool block)
@@ -63,13 +80,8 @@ static int try_get(prong_call *c, bool block)
 	prong_message m;
 	int r = prong_queue_lease(c->self, &m, PRONG_NOW);
 
-	if (r == 0) {
-		say_message(c, &m);
-		prongi_thing_hold(c->thing);
-		c->guest->given_by = c->thing;
-		c->guest->given = m;
-		return 0;
-	}
+	if (r == 0)
+		return give(c, &m);
 	if (r == PRONG_CLOSED)
 		return closed(c);
 	if (r != PRONG_TIMEDOUT)
