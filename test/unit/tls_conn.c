@@ -349,6 +349,95 @@ static void managers_and_their_clients(void **state)
 	free(data);
 }
 
+/* A request as Python's, and its answer. */
+static void ask(prong_conn *c, prong_value *first, const char *what, prong_value *args)
+{
+	prong_value *v =
+		prong_args(4, first, prong_value_text(what), args, prong_value_new(PRONG_DICT));
+
+	CHECK_OK(prong_conn_send_value(c, v, soon()));
+}
+
+static prong_value *hear(prong_conn *c)
+{
+	prong_value *v = NULL;
+
+	CHECK_OK(prong_conn_recv_value(c, &v, NULL, soon()));
+	CHECK_STR(prong_value_data(prong_value_at(v, 0), NULL), "#RETURN");
+	return v;
+}
+
+struct figure {
+	prong_manager *m;
+	uint64_t calls, returned;
+};
+
+static bool is_so(void *arg)
+{
+	const struct figure *f = arg;
+	prong_manager_stats s;
+
+	prong_manager_stat(f->m, &s);
+	return s.calls == f->calls && s.returned == f->returned;
+}
+
+/* Ask for a message of the queue, and hang up when the answer has come, read or not. */
+static void takes_one(struct figure *f, const char *ident, bool reads)
+{
+	const prong_auth auth = certs_auth(&certs_good);
+	prong_conn *c = NULL;
+
+	CHECK_OK(prong_connect(&c, prong_manager_address(f->m), &auth, soon()));
+	ask(c, prong_value_new(PRONG_NONE), "accept_connection",
+	    prong_args(1, prong_value_text("a client")));
+	prong_value_free(hear(c));
+	ask(c, prong_value_text(ident), "get", prong_args(0));
+	if (reads)
+		prong_value_free(hear(c));
+	f->calls += 2;
+	CHECK(wait_until(is_so, f, HANG_MS));
+	prong_conn_free(c);
+}
+
+/* By how a connection ends a manager knows whether its answer was read: TLS leaves nothing unread,
+   and says nothing at the end. */
+static void what_was_not_read_comes_back(void **state)
+{
+	const prong_manager_opts opts = { .auth = certs_auth(&certs_good) };
+	struct figure f = { NULL, 0, 0 };
+	prong_queue *q = NULL;
+	prong_conn *c = NULL;
+	prong_value *v;
+	char ident[17];
+	int64_t n = 0;
+
+	(void)state;
+	CHECK_OK(prong_queue_new(&q, NULL));
+	CHECK_OK(prong_manager_open(&f.m, "tcp://127.0.0.1:0", &opts));
+	CHECK_OK(prong_manager_share_queue(f.m, "q", q));
+	for (int i = 1; i <= 2; i++)
+		CHECK_OK(prong_queue_put_value(q, prong_value_int(i), soon()));
+	CHECK_OK(prong_connect(&c, prong_manager_address(f.m), &opts.auth, soon()));
+	ask(c, prong_value_new(PRONG_NONE), "create", prong_args(1, prong_value_text("q")));
+	v = hear(c);
+	snprintf(ident, sizeof ident, "%s",
+		 prong_value_data(prong_value_at(prong_value_at(v, 1), 0), NULL));
+	prong_value_free(v);
+	prong_conn_free(c);
+	f.calls = 1;
+	takes_one(&f, ident, false);
+	f.returned = 1;
+	CHECK(wait_until(is_so, &f, HANG_MS));
+	takes_one(&f, ident, true);
+	CHECK_OK(prong_queue_get_value(q, &v, NULL, soon()));
+	CHECK_OK(prong_value_as_int(v, &n));
+	CHECK_EQ(n, 2);
+	prong_value_free(v);
+	prong_manager_close(f.m);
+	CHECK_EQ(prong_queue_size(q), 0);
+	prong_queue_free(q);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +449,7 @@ int main(int argc, char **argv)
 		CASE(the_rest_of_a_record_is_told_of),
 		CASE(a_forked_child_has_none_of_it),
 		CASE(managers_and_their_clients),
+		CASE(what_was_not_read_comes_back),
 	};
 	int failed;
 
