@@ -25,11 +25,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define RECORD 16384
 
 struct prongi_tls {
-	pthread_mutex_t lock; /* protects all but fd; nothing is taken with it */
+	pthread_mutex_t lock; /* protects all but pid and fd; nothing is taken with it */
+	pid_t pid;            /* whose it is */
 	SSL *ssl;
 	int fd;
 	bool heard;   /* something has come */
@@ -329,6 +331,7 @@ int prongi_tls_new(struct prongi_tls **out, const struct prongi_credentials *c, 
 	if (!t)
 		return -ENOMEM;
 	t->fd = fd;
+	t->pid = getpid();
 	pthread_mutex_init(&t->lock, NULL);
 	done = prepare(t, c, address);
 	ERR_clear_error();
@@ -340,14 +343,13 @@ int prongi_tls_new(struct prongi_tls **out, const struct prongi_credentials *c, 
 	return 0;
 }
 
-/* In a forked child the lock is held for ever by a thread that is not there when that was changing
-   what is to be freed. */
+/* In a forked child a thread that is not there may have been changing it, and may hold locks of
+   libssl's for ever: it is left. */
 void prongi_tls_free(struct prongi_tls *t)
 {
-	if (!t || pthread_mutex_trylock(&t->lock))
+	if (!t || t->pid != getpid())
 		return;
 	SSL_free(t->ssl);
-	pthread_mutex_unlock(&t->lock);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }

@@ -24,7 +24,7 @@ struct prongi_tls;
 int prongi_tls_new(struct prongi_tls **out, const struct prongi_credentials *c, int fd,
 		   const char *address);
 
-/* Nothing is sent: see tls.c.  In a forked child, what another thread was changing is left. */
+/* Nothing is sent: see tls.c.  In a forked child it is left as it is. */
 void prongi_tls_free(struct prongi_tls *t);
 
 /* Go on with the handshake.  Return 0: it is done; PRONG_RUNNING: wait for what prongi_tls_wants()

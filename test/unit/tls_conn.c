@@ -249,6 +249,11 @@ static int receives(void *arg)
 	return 0;
 }
 
+static bool sleeps(void *thread)
+{
+	return pid_state(prong_thread_id(thread), NULL) == 'S';
+}
+
 static void a_forked_child_has_none_of_it(void **state)
 {
 	prong_conn *a, *b;
@@ -259,6 +264,7 @@ static void a_forked_child_has_none_of_it(void **state)
 	(void)state;
 	both(&a, &b);
 	t = start_thread(receives, &b, sizeof b);
+	CHECK(wait_until(sleeps, t, HANG_MS)); /* no sanitizer's allocator is in between */
 	pid = fork();
 	if (pid == 0)
 		_exit(prong_conn_send(a, "x", 1, PRONG_NOW) != -EINVAL);
