@@ -513,7 +513,7 @@ int main(int argc, char **argv)
 	};
 	int failed;
 
-	all = getenv("PRONG_TEST_SCALE") && scaled(100) >= 100;
+	all = full_numbers();
 	test_begin(argc, argv, TEST_OPENED, NULL);
 	if (!mkdtemp(directory))
 		return 1;

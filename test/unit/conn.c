@@ -151,29 +151,6 @@ static void round_the_ring(void **state)
 	drop(a, b);
 }
 
-static void above_4_gib(void **state)
-{
-	size_t size = ((size_t)4 << 30) + 3, n = 0;
-	prong_conn *a, *b;
-	char *data, *got;
-
-	(void)state;
-	if (!getenv("PRONG_TEST_LONG"))
-		SKIP("PRONG_TEST_LONG is not set; it takes 8 GiB");
-	make(&a, &b);
-	data = prong_alloc(size);
-	CHECK(data != NULL);
-	data[0] = 'a';
-	data[size - 1] = 'z';
-	CHECK_OK(prong_conn_send(a, data, size, soon()));
-	prong_free(data);
-	CHECK_OK(prong_conn_recv_take(b, (void **)&got, &n, soon()));
-	CHECK_EQ(n, size);
-	CHECK(got[0] == 'a' && got[size - 1] == 'z');
-	prong_free(got);
-	drop(a, b);
-}
-
 /* The block and the pointer in the heap change hands; and the block is the sender's own. */
 static void take_into_the_heap(void **state)
 {
@@ -543,7 +520,6 @@ int main(int argc, char **argv)
 		CASE(both_ways_in_order),
 		CASE(any_size_there_and_back),
 		CASE(round_the_ring),
-		CASE(above_4_gib),
 		CASE(take_into_the_heap),
 		CASE(send_blocks_when_full),
 		CASE(large_ones_fill_it_too),

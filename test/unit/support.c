@@ -62,6 +62,11 @@ int scaled(int n)
 	return all < 1 ? 1 : (int)all;
 }
 
+bool full_numbers(void)
+{
+	return getenv("PRONG_TEST_SCALE") && scaled(100) >= 100;
+}
+
 int many(int n)
 {
 	return scaled(getenv("PRONG_TEST_SCALE") ? n : n / 5);

@@ -103,6 +103,9 @@ bool under_valgrind(void);
 /* n, or less where it is slow; at least 1.  PRONG_TEST_SCALE=n asks for n hundredths of it. */
 int scaled(int n);
 
+/* PRONG_TEST_SCALE asks for all of it: also for what takes minutes or gigabytes. */
+bool full_numbers(void);
+
 /* A fifth of so many, unless PRONG_TEST_SCALE asks for a share of all: they take a minute. */
 int many(int n);
 
