@@ -18,6 +18,7 @@
 enum {
 	MOST = 10000,
 	USUAL = 500,
+	LEAST = 200, /* more than have room at a door of the usual size */
 	LOGINS = 100,
 	SOURCES = 8,   /* that strangers come from: 127.0.0.2 and so on */
 	ROUND_MS = 10, /* how often they look around */
@@ -26,7 +27,9 @@ enum {
 
 static int crowd_size(void)
 {
-	return scaled(getenv("PRONG_TEST_SCALE") ? MOST : USUAL);
+	int n = scaled(getenv("PRONG_TEST_SCALE") ? MOST : USUAL);
+
+	return n < LEAST ? LEAST : n;
 }
 
 /* --- strangers ----------------------------------------------------------------------------- */
