@@ -252,7 +252,7 @@ static void compare_figures(struct walk *w)
 void heap_open(void)
 {
 	world_open();
-	image_add(prongi_heap->first + WORLD_BLOCKS, BLOCKS - WORLD_BLOCKS);
+	world_add_blocks(BLOCKS);
 	image_ignore(&prongi_heap->heap.given_at);
 }
 

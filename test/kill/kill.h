@@ -153,8 +153,7 @@ void image_restore_changed(const struct image *image, const struct change *chang
 
 extern const struct kill_room room_naive, room_glibc, room_robust, room_lock, room_mutex, room_slot,
 	room_heap, room_cache, room_process, room_member, room_sem, room_borrowed, room_event,
-	room_cond, room_barrier, room_rwlock, room_once, room_queue, room_queue_life, room_conn,
-	room_conn_fd, room_cancel,
-	room_pool;
+	room_cond, room_barrier, room_rwlock, room_once, room_queue, room_queue_hand,
+	room_queue_life, room_conn, room_conn_fd, room_cancel, room_pool;
 
 #endif

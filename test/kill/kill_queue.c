@@ -9,29 +9,9 @@
 
 /* --- the others ----------------------------------------------------------------------------- */
 
-static unsigned turn1(void)
-{
-	return queue_drain() | queue_turn(OTHERS);
-}
-
 static unsigned turn2(void)
 {
 	return queue_drain() | queue_turn(OTHERS + 1);
-}
-
-/* Three times round the ring. */
-static unsigned late(void)
-{
-	unsigned bad = queue_drain();
-
-	for (int i = 0; i < 3 * CAPACITY && !bad; i++) {
-		char c = 'x';
-		bool closed = prong_queue_put(queue, &c, 1, PRONG_NOW) == PRONG_CLOSED;
-
-		if (!closed && prong_queue_get(queue, &c, 1, NULL, PRONG_NOW))
-			bad = kill_because(KILL_LOST, "what was put is not there");
-	}
-	return bad | queue_drain();
 }
 
 static unsigned sleeping_getter(void)
@@ -47,17 +27,6 @@ static unsigned sleeping_putter(void)
 static unsigned only_puts(void)
 {
 	return queue_put_in_time(OTHERS);
-}
-
-static void first_sleeps(struct kill_trial *t)
-{
-	kill_place(t, 0);
-}
-
-static void first_comes(struct kill_trial *t, int nth)
-{
-	if (nth == 0)
-		kill_place(t, 0);
 }
 
 /* --- the peers ------------------------------------------------------------------------------ */
@@ -234,21 +203,10 @@ static void get_all(void)
 
 /* --- the beginnings ------------------------------------------------------------------------- */
 
-static void victim_sits(void)
-{
-	char c;
-
-	world_become(0);
-	if (prong_queue_put(queue, "x", 1, PRONG_NOW) ||
-	    prong_queue_get(queue, &c, 1, NULL, PRONG_NOW))
-		die("the victim has no seat");
-	world_become(-1);
-}
-
 static void empty(void)
 {
 	queue_make(NULL);
-	victim_sits();
+	queue_victim_sits();
 	queue_fill(0, 0);
 }
 
@@ -261,21 +219,21 @@ static void fresh(void)
 static void one(void)
 {
 	queue_make(NULL);
-	victim_sits();
+	queue_victim_sits();
 	queue_fill(6, 1);
 }
 
 static void nearly_full(void)
 {
 	queue_make(NULL);
-	victim_sits();
+	queue_victim_sits();
 	queue_fill(2, CAPACITY - 1);
 }
 
 static void full(void)
 {
 	queue_make(NULL);
-	victim_sits();
+	queue_victim_sits();
 	queue_fill(1, CAPACITY);
 }
 
@@ -283,7 +241,7 @@ static void full(void)
 static void odd_full(void)
 {
 	queue_make(&(prong_queue_opts){ .capacity = 3, .usual_size = 48 });
-	victim_sits();
+	queue_victim_sits();
 	queue_fill(2, 3);
 }
 
@@ -291,7 +249,7 @@ static void growing_full(void)
 {
 	queue_make(NULL);
 	queue->growing = 1;
-	victim_sits();
+	queue_victim_sits();
 	queue_fill(2, CAPACITY);
 }
 
@@ -300,14 +258,14 @@ static void grown(void)
 {
 	queue_make(NULL);
 	queue->growing = 1;
-	victim_sits();
+	queue_victim_sits();
 	queue_fill(2, CAPACITY + 2);
 }
 
 static void large_one(void)
 {
 	queue_make(NULL);
-	victim_sits();
+	queue_victim_sits();
 	world_become(1);
 	queue_put_one(1, 300);
 	atomic_store(&kill_control->note[PUT], 2);
@@ -320,7 +278,7 @@ static void come_back(void)
 	prong_message m;
 
 	queue_make(NULL);
-	victim_sits();
+	queue_victim_sits();
 	queue_fill(1, 3);
 	world_become(2);
 	if (prong_queue_lease(queue, &m, PRONG_NOW) || prong_queue_abandon(queue, &m))
@@ -351,7 +309,7 @@ static void half_taken(int n)
 	prongi_word *cell;
 
 	queue_make(NULL);
-	victim_sits();
+	queue_victim_sits();
 	queue_fill(1, n);
 	world_become(2);
 	if (prongi_sit(queue, &held) || prongi_refill(queue, held.seat))
@@ -446,108 +404,129 @@ static void died_left(struct kill_trial *t)
 
 static const struct kill_scenario scenarios[] = {
 	{ .name = "put-empty", .setup = empty, .victim = put_small, .died = queue_died,
-	  .other = { turn1 }, .late = late, .peer = gets_one, .check = queue_check_put },
+	  .other = { queue_other }, .late = queue_late, .peer = gets_one,
+	  .check = queue_check_put },
 	{ .name = "put-beside-a-put", .setup = one, .victim = put_small, .died = queue_died,
-	  .other = { turn1 }, .late = late, .peer = puts_one, .check = queue_check_put },
+	  .other = { queue_other }, .late = queue_late, .peer = puts_one,
+	  .check = queue_check_put },
 	{ .rare = true, .name = "put-first-of-a-thread",
 	  .setup = fresh, .victim = put_small, .died = queue_died,
-	  .other = { turn1 }, .late = late, .peer = gets_and_puts, .check = queue_check_put },
+	  .other = { queue_other }, .late = queue_late, .peer = gets_and_puts,
+	  .check = queue_check_put },
 	{ .rare = true, .name = "put-last-place",
 	  .setup = nearly_full, .victim = put_small, .died = queue_died,
-	  .other = { turn1, turn2 }, .late = late, .check = queue_check_put },
+	  .other = { queue_other, turn2 }, .late = queue_late, .check = queue_check_put },
 	{ .name = "put-twice-wrapping", .setup = nearly_full, .victim = put_twice,
-	  .died = queue_died, .asleep = first_comes, .other = { turn1 }, .late = late,
+	  .died = queue_died, .asleep = queue_first_comes, .other = { queue_other },
+	  .late = queue_late,
 	  .check = queue_check_put },
 	{ .rare = true, .name = "put-full-now",
 	  .setup = full, .victim = put_now, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_put },
+	  .other = { queue_other }, .late = queue_late, .check = queue_check_put },
 	{ .name = "put-full-asleep", .setup = full, .victim = put_small, .died = queue_died,
-	  .asleep = first_comes, .other = { sleeping_getter }, .late = late,
+	  .asleep = queue_first_comes, .other = { sleeping_getter }, .late = queue_late,
 	  .check = queue_check_put },
 	{ .rare = true, .name = "put-odd-full-asleep",
 	  .setup = odd_full, .victim = put_small, .died = queue_died,
-	  .asleep = first_comes, .other = { sleeping_getter }, .late = late,
+	  .asleep = queue_first_comes, .other = { sleeping_getter }, .late = queue_late,
 	  .check = queue_check_put },
-	{ .name = "put-wakes-a-sleeper", .setup = empty, .before = first_sleeps,
+	{ .name = "put-wakes-a-sleeper", .setup = empty, .before = queue_first_sleeps,
 	  .victim = put_small, .died = queue_died_feed, .other = { sleeping_getter },
-	  .late = late, .check = queue_check_put },
+	  .late = queue_late, .check = queue_check_put },
 	{ .rare = true, .name = "put-by-reference",
 	  .setup = one, .victim = put_large, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_put },
+	  .other = { queue_other }, .late = queue_late, .check = queue_check_put },
 	{ .rare = true, .name = "put-grows-beside-a-put",
 	  .setup = growing_full, .victim = put_small, .died = queue_died,
-	  .other = { turn1 }, .late = late, .peer = puts_one, .check = queue_check_put },
+	  .other = { queue_other }, .late = queue_late, .peer = puts_one,
+	  .check = queue_check_put },
 	{ .name = "put-grows", .setup = growing_full, .victim = put_small, .died = queue_died,
-	  .other = { turn1, turn2 }, .late = late, .check = queue_check_put },
+	  .other = { queue_other, turn2 }, .late = queue_late, .check = queue_check_put },
 	{ .name = "put-helps", .setup = half_taken_full, .victim = put_small, .died = queue_died,
-	  .other = { goes_on }, .late = late, .check = queue_check_put },
+	  .other = { goes_on }, .late = queue_late, .check = queue_check_put },
 	{ .rare = true, .name = "put-takes-a-dead-one's-seat",
 	  .setup = seat_left, .victim = put_small,
-	  .died = queue_died, .other = { turn1 }, .late = late, .check = queue_check_put },
+	  .died = queue_died, .other = { queue_other }, .late = queue_late,
+	  .check = queue_check_put },
 	{ .rare = true, .name = "reserve-commit",
 	  .setup = one, .victim = commit_reserved, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_put },
+	  .other = { queue_other }, .late = queue_late, .check = queue_check_put },
 	{ .name = "reserve-three", .setup = one, .victim = reserve_three, .died = queue_died,
-	  .other = { turn1, turn2 }, .late = late, .check = queue_check_put },
+	  .other = { queue_other, turn2 }, .late = queue_late, .check = queue_check_put },
 	{ .name = "put-and-leave", .setup = empty, .victim = leave, .died = died_left,
-	  .other = { turn1 }, .late = late, .check = queue_check_put },
+	  .other = { queue_other }, .late = queue_late, .check = queue_check_put },
 
 	{ .name = "get-one", .setup = one, .victim = get_value, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_get },
+	  .other = { queue_other }, .late = queue_late, .check = queue_check_get },
 	{ .name = "get-beside-a-get", .setup = nearly_full, .victim = get_value,
-	  .died = queue_died, .other = { turn1 }, .late = late, .peer = gets_one,
+	  .died = queue_died, .other = { queue_other }, .late = queue_late, .peer = gets_one,
 	  .check = queue_check_get },
 	{ .rare = true, .name = "get-first-of-a-thread",
 	  .setup = fresh, .victim = get_value, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_get },
+	  .other = { queue_other }, .late = queue_late, .check = queue_check_get },
 	{ .rare = true, .name = "get-full",
 	  .setup = full, .victim = get_value, .died = queue_died,
-	  .other = { turn1 }, .late = late, .peer = gets_and_puts, .check = queue_check_get },
+	  .other = { queue_other }, .late = queue_late, .peer = gets_and_puts,
+	  .check = queue_check_get },
 	{ .name = "get-empty-asleep", .setup = empty, .victim = get_value, .died = queue_died,
-	  .asleep = first_comes, .other = { only_puts }, .late = late,
+	  .asleep = queue_first_comes, .other = { only_puts }, .late = queue_late,
+	  .check = queue_check_get },
+	{ .rare = true, .name = "lease-empty-asleep",
+	  .setup = empty, .victim = lease_and_ack, .died = queue_died,
+	  .asleep = queue_first_comes, .other = { only_puts }, .late = queue_late,
 	  .check = queue_check_get },
 	{ .rare = true, .name = "get-empty-now",
 	  .setup = empty, .victim = get_nothing, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_all },
-	{ .name = "get-wakes-a-putter", .setup = full, .before = first_sleeps,
+	  .other = { queue_other }, .late = queue_late, .check = queue_check_all },
+	{ .name = "get-wakes-a-putter", .setup = full, .before = queue_first_sleeps,
 	  .victim = get_value, .died = queue_died_drain, .other = { sleeping_putter },
-	  .late = late, .check = queue_check_get },
+	  .late = queue_late, .check = queue_check_get },
 	{ .rare = true, .name = "get-by-reference",
 	  .setup = large_one, .victim = get_value, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_get },
+	  .other = { queue_other }, .late = queue_late, .check = queue_check_get },
 	{ .rare = true, .name = "get-too-large",
 	  .setup = one, .victim = get_too_large, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_all },
+	  .other = { queue_other }, .late = queue_late, .check = queue_check_all },
 	{ .name = "get-next-ring", .setup = grown, .victim = lease_many, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_all },
+	  .other = { queue_other }, .late = queue_late, .check = queue_check_all },
 	{ .name = "get-what-came-back", .setup = come_back, .victim = get_value,
-	  .died = queue_died, .other = { turn1 }, .late = late, .check = queue_check_get },
+	  .died = queue_died, .other = { queue_other }, .late = queue_late,
+	  .check = queue_check_get },
 	{ .name = "get-helps", .setup = half_taken_two, .victim = get_value, .died = queue_died,
-	  .other = { goes_on }, .late = late, .check = queue_check_get },
+	  .other = { goes_on }, .late = queue_late, .check = queue_check_get },
 	{ .name = "lease-ack", .setup = nearly_full, .victim = lease_and_ack,
-	  .died = queue_died, .other = { turn1 }, .late = late, .peer = gets_one,
+	  .died = queue_died, .other = { queue_other }, .late = queue_late, .peer = gets_one,
 	  .check = queue_check_get },
 	{ .rare = true, .name = "lease-ack-by-reference",
 	  .setup = large_one, .victim = lease_and_ack,
-	  .died = queue_died, .other = { turn1 }, .late = late, .check = queue_check_get },
+	  .died = queue_died, .other = { queue_other }, .late = queue_late,
+	  .check = queue_check_get },
 	{ .rare = true, .name = "lease-ack-what-came-back",
 	  .setup = come_back, .victim = lease_and_ack,
-	  .died = queue_died, .other = { turn1 }, .late = late, .check = queue_check_get },
+	  .died = queue_died, .other = { queue_other }, .late = queue_late,
+	  .check = queue_check_get },
 	{ .name = "lease-abandon", .setup = nearly_full, .victim = lease_and_abandon,
-	  .died = queue_died, .other = { turn1 }, .late = late, .peer = gets_one,
+	  .died = queue_died, .other = { queue_other }, .late = queue_late, .peer = gets_one,
+	  .check = queue_check_all },
+	{ .rare = true, .name = "lease-abandon-by-reference",
+	  .setup = large_one, .victim = lease_and_abandon,
+	  .died = queue_died, .other = { queue_other }, .late = queue_late, .peer = gets_one,
 	  .check = queue_check_all },
 	{ .name = "lease-two", .setup = nearly_full, .victim = lease_two, .died = queue_died,
-	  .other = { turn1 }, .late = late, .check = queue_check_get },
+	  .other = { queue_other }, .late = queue_late, .check = queue_check_get },
 
 	{ .rare = true, .name = "close",
 	  .setup = one, .victim = close_it, .died = queue_died,
-	  .other = { turn1 }, .late = late, .peer = gets_and_puts, .check = queue_check_all },
-	{ .name = "close-wakes-a-sleeper", .setup = empty, .before = first_sleeps,
-	  .victim = close_it, .died = died_unclosed, .other = { sleeps_for_close }, .late = late,
+	  .other = { queue_other }, .late = queue_late, .peer = gets_and_puts,
+	  .check = queue_check_all },
+	{ .name = "close-wakes-a-sleeper", .setup = empty, .before = queue_first_sleeps,
+	  .victim = close_it, .died = died_unclosed, .other = { sleeps_for_close },
+	  .late = queue_late,
 	  .check = queue_check_all },
 	{ .rare = true, .name = "get-until-closed",
 	  .setup = closed, .victim = get_to_the_end,
-	  .died = queue_died, .other = { turn1 }, .late = late, .check = queue_check_get },
+	  .died = queue_died, .other = { queue_other }, .late = queue_late,
+	  .check = queue_check_get },
 	{ .name = NULL }
 };
 

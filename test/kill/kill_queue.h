@@ -28,6 +28,12 @@ void queue_make(const prong_queue_opts *opts);
 /* Put messages 1 to n as somebody else would, after so many had gone through. */
 void queue_fill(int through, int n);
 
+/* The victim has its seat. */
+void queue_victim_sits(void);
+
+/* Take all that is left of the heap. */
+void queue_fill_heap(void);
+
 /* A message of that number, in that many bytes. */
 void queue_put_one(int value, size_t size);
 
@@ -41,6 +47,13 @@ unsigned queue_drain(void);
 /* Put one, in the time that a survivor has; and get all there is. */
 unsigned queue_put_in_time(int value);
 unsigned queue_turn(int value);
+
+/* Other 0: take all, and a turn; and the late one.  Other 0 sleeps before, or when the victim
+   does. */
+unsigned queue_other(void);
+unsigned queue_late(void);
+void queue_first_sleeps(struct kill_trial *t);
+void queue_first_comes(struct kill_trial *t, int nth);
 
 /* After a death: the block that was in the victim's hands must come back. */
 void queue_died(struct kill_trial *t);

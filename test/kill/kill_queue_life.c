@@ -7,6 +7,8 @@
 #include "kill_queue.h"
 #include <errno.h>
 
+enum { JOINED = 7 };
+
 static const prong_queue_opts plain = { .capacity = CAPACITY, .usual_size = 48 };
 
 /* --- made ----------------------------------------------------------------------------------- */
@@ -66,15 +68,40 @@ static unsigned noted(void)
 	return world_check() | (unsigned)atomic_load(&kill_control->note[1]);
 }
 
-/* The next owner of the victim's slot makes a queue and frees it. */
-static unsigned succeeds(void)
+/* The next owner of the actor's slot makes a queue and frees it. */
+static unsigned succeeds_of(int actor)
 {
 	prong_queue *q = NULL;
 
-	world_succeed(0);
+	world_succeed(actor);
 	if (prong_queue_new(&q, &plain))
 		return kill_because(KILL_STUCK, "no queue: %s", prong_error_detail());
 	return works(q);
+}
+
+static unsigned succeeds(void)
+{
+	return succeeds_of(0);
+}
+
+/* Another makes and frees one at the same time. */
+static unsigned makes_and_frees(void)
+{
+	prong_queue **mine = (prong_queue **)&world->root[1];
+
+	if (prong_queue_new(mine, &plain))
+		return kill_because(KILL_TORN, "no queue: %s", prong_error_detail());
+	return prongi_queue_free_at(mine) ? KILL_TORN : 0;
+}
+
+/* What the peer left, and the next owner of its slot finishes. */
+static unsigned clear_up_peer(void)
+{
+	prong_queue *q = world->root[1];
+
+	if (!(atomic_load(&kill_control->dead) >> KILL_PEER & 1))
+		return q ? kill_because(KILL_TORN, "the peer's queue is there") : 0;
+	return succeeds_of(KILL_PEER + 1) | (q ? works(q) : 0);
 }
 
 static unsigned check_made(void)
@@ -84,7 +111,7 @@ static unsigned check_made(void)
 
 	if (!q && kill_control->done)
 		return bad | kill_because(KILL_LOST, "the queue that was made is gone");
-	bad |= succeeds();
+	bad |= succeeds() | clear_up_peer();
 	return bad | (q ? works(q) : 0) | queue_leaked(0);
 }
 
@@ -142,11 +169,49 @@ static void in_dead_hands(void)
 	world_become(-1);
 }
 
+/* Another, who lives, has messages in hand, of all kinds. */
+static prong_message in_hand[3];
+
+static void in_live_hands(void)
+{
+	sit_and_fill(&plain, 3, 300);
+	world_become(1);
+	if (prong_queue_lease(queue, &in_hand[0], PRONG_NOW) ||
+	    prong_queue_reserve(queue, 300, &in_hand[1]) ||
+	    prong_queue_reserve(queue, 1, &in_hand[2]))
+		die("nothing in hand");
+	world_become(-1);
+}
+
+/* He is told that it is no queue any more, or lets go of all. */
+static unsigned lets_go(void)
+{
+	for (int i = 0; i < 3; i++) {
+		int r = prong_queue_abandon(queue, &in_hand[i]);
+
+		if (prongi_queue_is(queue) ? r != 0 : r != -EINVAL)
+			return kill_because(KILL_TORN, "abandon: %d", r);
+	}
+	return 0;
+}
+
 static void free_it(void)
 {
 	kill_count_begun();
 	queue_note(prong_queue_free(*place()) ? KILL_TORN : 0);
 	kill_count_done();
+}
+
+/* Freed, or not because of him; what he has in hand is never half gone. */
+static void free_from_hands(void)
+{
+	int r;
+
+	kill_count_begun();
+	r = prong_queue_free(*place());
+	queue_note(r == 0 || r == -EBUSY ? 0 : KILL_TORN);
+	if (r == 0)
+		kill_count_done();
 }
 
 /* Whole, or gone; never in between. */
@@ -163,7 +228,7 @@ static unsigned check_freed(void)
 		bad |= queue_drain();
 		bad |= works(q);
 	}
-	return bad | succeeds() | queue_leaked(0);
+	return bad | succeeds() | clear_up_peer() | queue_leaked(0);
 }
 
 /* An owner of the slot was killed when it had begun to free a queue: the next one finishes that,
@@ -225,6 +290,21 @@ static void join_not_now(void)
 	queue_note(prong_queue_join(queue, PRONG_NOW) == PRONG_TIMEDOUT ? 0 : KILL_TORN);
 }
 
+/* Done is done; and while the message is there, it is not. */
+static void join_beside(void)
+{
+	int r = prong_queue_join(queue, PRONG_NOW);
+
+	if (r == 0 && !atomic_load(&kill_control->note[GOT]))
+		queue_note(kill_because(KILL_TORN, "joined too soon"));
+	queue_note(r == 0 || r == PRONG_TIMEDOUT ? 0 : KILL_TORN);
+}
+
+static unsigned gets_it(void)
+{
+	return queue_get_one(PRONG_NOW, NULL);
+}
+
 static void lease_and_ack(void)
 {
 	prong_message m;
@@ -253,8 +333,6 @@ static void get_it(void)
 	atomic_store(&kill_control->note[VICTIM_GOT], (uint64_t)1 << c);
 	kill_count_done();
 }
-
-enum { JOINED = 7 };
 
 static unsigned joiner(void)
 {
@@ -435,7 +513,43 @@ static void get_while_it_is_closed(void)
 	kill_count_done();
 }
 
+static void close_it(void)
+{
+	queue_note(prong_queue_close(queue) ? KILL_TORN : 0);
+}
+
+/* A close does not end the wait of who joins: he waits for the last message. */
+static unsigned takes_at_last(void)
+{
+	kill_gate(3);
+	if (atomic_load(&kill_control->note[JOINED]))
+		return kill_because(KILL_TORN, "a close ends a join");
+	return queue_get_one(world_deadline(), NULL);
+}
+
+static void joiner_waits(struct kill_trial *t)
+{
+	kill_place(t, 0);
+	kill_place(t, 1);
+}
+
 static const struct kill_scenario scenarios[] = {
+	{ .rare = true, .name = "new-beside-a-new",
+	  .setup = nothing, .victim = make_in_heap, .peer = makes_and_frees,
+	  .check = check_made },
+	{ .rare = true, .name = "free-beside-a-new",
+	  .setup = some_large, .victim = free_it, .peer = makes_and_frees,
+	  .check = check_freed },
+	{ .rare = true, .name = "free-in-live-hands",
+	  .setup = in_live_hands, .victim = free_from_hands, .other = { lets_go }, .alone = true,
+	  .check = check_freed },
+	{ .rare = true, .name = "join-beside-an-ack",
+	  .setup = one, .victim = join_beside, .peer = gets_it, .late = late_turn,
+	  .check = queue_check_all },
+	{ .rare = true, .name = "close-beside-a-joiner",
+	  .setup = one, .before = joiner_waits, .victim = close_it,
+	  .other = { joiner, takes_at_last }, .late = queue_late, .check = queue_check_all },
+
 	{ .name = "new", .setup = nothing, .victim = make_in_heap, .check = check_made },
 	{ .rare = true, .name = "new-growing", .setup = nothing, .victim = make_growing,
 	  .check = check_made },

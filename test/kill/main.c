@@ -31,8 +31,8 @@ static const struct kill_room *const rooms[] = {
 	&room_naive, &room_glibc, &room_robust, &room_lock, &room_mutex, &room_slot, &room_heap,
 	&room_cache, &room_process, &room_member, &room_sem, &room_borrowed, &room_event,
 	&room_cond,
-	&room_barrier, &room_rwlock, &room_once, &room_queue, &room_queue_life, &room_conn,
-	&room_conn_fd, &room_cancel, &room_pool
+	&room_barrier, &room_rwlock, &room_once, &room_queue, &room_queue_hand, &room_queue_life,
+	&room_conn, &room_conn_fd, &room_cancel, &room_pool
 };
 
 #define ROOMS (sizeof rooms / sizeof *rooms)

@@ -40,6 +40,22 @@ void queue_make(const prong_queue_opts *opts)
 		die("no queue");
 }
 
+void queue_fill_heap(void)
+{
+	blocks += world_fill_heap();
+}
+
+void queue_victim_sits(void)
+{
+	char c;
+
+	world_become(0);
+	if (prong_queue_put(queue, "x", 1, PRONG_NOW) ||
+	    prong_queue_get(queue, &c, 1, NULL, PRONG_NOW))
+		die("the victim has no seat");
+	world_become(-1);
+}
+
 void queue_put_one(int value, size_t size)
 {
 	char *bytes = calloc(1, size);
@@ -125,6 +141,37 @@ unsigned queue_put_in_time(int value)
 unsigned queue_turn(int value)
 {
 	return queue_put_in_time(value) | queue_drain();
+}
+
+unsigned queue_other(void)
+{
+	return queue_drain() | queue_turn(OTHERS);
+}
+
+/* Three times round the ring. */
+unsigned queue_late(void)
+{
+	unsigned bad = queue_drain();
+
+	for (int i = 0; i < 3 * CAPACITY && !bad; i++) {
+		char c = 'x';
+		bool closed = prong_queue_put(queue, &c, 1, PRONG_NOW) == PRONG_CLOSED;
+
+		if (!closed && prong_queue_get(queue, &c, 1, NULL, PRONG_NOW))
+			bad = kill_because(KILL_LOST, "what was put is not there");
+	}
+	return bad | queue_drain();
+}
+
+void queue_first_sleeps(struct kill_trial *t)
+{
+	kill_place(t, 0);
+}
+
+void queue_first_comes(struct kill_trial *t, int nth)
+{
+	if (nth == 0)
+		kill_place(t, 0);
 }
 
 /* --- between death and repair --------------------------------------------------------------- */

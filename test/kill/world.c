@@ -30,6 +30,35 @@ static void claim_slots(void)
 	}
 }
 
+void world_add_blocks(size_t bytes)
+{
+	static size_t added;
+
+	if (bytes > added)
+		image_add(prongi_heap->first + added, bytes - added);
+	added = bytes > added ? bytes : added;
+}
+
+/* The heap has no more memory than it has now: that is little, and all of it can be put back. */
+uint64_t world_fill_heap(void)
+{
+	uint64_t committed = atomic_load(&prongi_heap->heap.committed), n = 0;
+
+	prongi_heap->size = committed - (uintptr_t)prongi_heap;
+	world_add_blocks(committed - (uintptr_t)prongi_heap->first);
+	world_become(1);
+	for (size_t size = 8192; size >= 16; size /= 2)
+		for (; prong_alloc(size); n++)
+			;
+	world_become(-1);
+	return n;
+}
+
+void world_memory_back(void)
+{
+	prongi_heap->size = HEAP_SIZE;
+}
+
 static void add_to_image(void)
 {
 	struct prongi_family *f = prongi_heap;
@@ -38,7 +67,7 @@ static void add_to_image(void)
 	image_add(f, offsetof(struct prongi_family, process));
 	image_add(f->process, (ACTORS + 2) * sizeof f->process[0]);
 	image_add(f->slot, WORLD_SLOTS * sizeof f->slot[0]);
-	image_add(f->first, WORLD_BLOCKS);
+	world_add_blocks(WORLD_BLOCKS);
 	for (int i = 0; i < WORLD_SLOTS; i++)
 		image_ignore(&f->slot[i].tid);
 }

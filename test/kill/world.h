@@ -51,6 +51,14 @@ struct prongi_slot *world_slot(int actor);
 /* Be the next thread that owns the slot of this actor, who is dead and repaired. */
 void world_succeed(int actor);
 
+/* So many bytes of the blocks are part of the image. */
+void world_add_blocks(size_t bytes);
+
+/* In a setup: take all that is left of the heap, and return in how many blocks.  Then, in a trial:
+   let it have more memory. */
+uint64_t world_fill_heap(void);
+void world_memory_back(void);
+
 /* Blocks of the heap in use, without what freed slots keep for their next owners. */
 uint64_t world_blocks(void);
 
