@@ -55,7 +55,7 @@ void conn_open(void)
 	atomic_store(&prongi_heap->server.state, PRONGI_SERVER_UP);
 }
 
-static void process_ends(int actor)
+void conn_process_ends(int actor)
 {
 	if (prongi_process_step(conn_process(actor), PRONGI_RUNNING, PRONGI_DYING, 1) ||
 	    prongi_phase_of(conn_process(actor)) == PRONGI_DYING)
@@ -69,10 +69,10 @@ bool conn_peer_died(int other)
 
 void conn_repair(void)
 {
-	process_ends(0);
+	conn_process_ends(0);
 	for (int i = 0; i < KILL_OTHERS; i++)
 		if (conn_peer_died(i))
-			process_ends(i + 1);
+			conn_process_ends(i + 1);
 	world_repair();
 }
 
@@ -110,6 +110,22 @@ void conn_make_for_one(void)
 {
 	conn_make(1);
 	world_become(-1);
+}
+
+void conn_fill_heap(void)
+{
+	blocks += world_fill_heap();
+}
+
+/* So many units go through the lane to `b', or to `a'. */
+void conn_pass(bool to_b, int units)
+{
+	prong_conn *from = to_b ? conn_a() : conn_b(), *to = to_b ? conn_b() : conn_a();
+	uint64_t number;
+
+	for (int i = 0; i < units; i++)
+		if (conn_send(from, 0, 1, PRONG_NOW) || conn_recv(to, &number, PRONG_NOW))
+			die("nothing goes through the pipe");
 }
 
 /* --- messages: numbered, and of one byte's value ------------------------------------------- */

@@ -23,6 +23,15 @@ prong_conn *conn_a(void);
 prong_conn *conn_b(void);
 struct prong_process *conn_process(int actor);
 
+/* The actor's process has ended, as the server notes it. */
+void conn_process_ends(int actor);
+
+/* Let so many messages of one unit through, to `b' or to `a'.  Be one who may. */
+void conn_pass(bool to_b, int units);
+
+/* After the pipe was made: take all that is left of the heap. */
+void conn_fill_heap(void);
+
 /* Count the blocks of the heap: what there are more at the end has leaked.  Making a pipe does. */
 void conn_count_blocks(void);
 

@@ -204,6 +204,74 @@ static unsigned goes_on_receiving(void)
 	return bad | conn_end_b();
 }
 
+/* --- round the end of the ring ------------------------------------------------------------- */
+
+#define UNITS (BUFFER / PRONGI_UNIT)
+
+/* The next message has its first unit at the ring's end, and the others at its beginning. */
+static void sends_wrap(void)
+{
+	conn_make(KILL_OTHERS);
+	conn_pass(true, UNITS - 1);
+	world_become(-1);
+}
+
+static void three_wrap(void)
+{
+	conn_make(KILL_OTHERS);
+	conn_pass(false, UNITS - 1);
+	for (uint64_t i = 0; i < 3; i++)
+		if (conn_send(conn_b(), i, SMALL, PRONG_NOW))
+			die("no room for three");
+	atomic_store(&kill_control->note[FIRST], 3);
+	world_become(-1);
+}
+
+/* --- no memory ----------------------------------------------------------------------------- */
+
+static void no_memory_to_send(void)
+{
+	conn_make_for_thread();
+	conn_fill_heap();
+}
+
+static void no_memory_to_take(void)
+{
+	three_small();
+	conn_fill_heap();
+}
+
+/* Nothing is sent, and a small one needs no memory. */
+static void send_no_memory(void)
+{
+	if (conn_send(conn_a(), 0, LARGE, PRONG_NOW) != -ENOMEM)
+		conn_note_bad(KILL_TORN);
+	send_small();
+}
+
+/* It is still the next message, which needs no memory to be copied. */
+static void take_no_memory(void)
+{
+	size_t size = 0;
+
+	if (prong_conn_recv_take(conn_a(), &world->root[2], &size, PRONG_NOW) != -ENOMEM ||
+	    world->root[2] || size)
+		conn_note_bad(KILL_TORN);
+	recv_one();
+}
+
+static unsigned goes_on_sending_with_memory(void)
+{
+	world_memory_back();
+	return goes_on_sending();
+}
+
+static unsigned goes_on_receiving_with_memory(void)
+{
+	world_memory_back();
+	return goes_on_receiving();
+}
+
 /* --- the peers ----------------------------------------------------------------------------- */
 
 static unsigned receives_what_there_is(void)
@@ -246,6 +314,63 @@ static void give_away(void)
 {
 	if (prong_conn_give(conn_a(), conn_process(2)))
 		conn_note_bad(KILL_TORN);
+}
+
+/* Who is to have it has ended; it is closed then, and its owner until now no longer has it. */
+static void for_one_who_ended(void)
+{
+	conn_make_for_victim();
+	conn_process_ends(2);
+}
+
+static void give_to_nobody(void)
+{
+	if (prong_conn_give(conn_a(), conn_process(2)) != -ESRCH)
+		conn_note_bad(KILL_TORN);
+	if (conn_send(conn_b(), 0, SMALL, PRONG_NOW) != PRONG_CLOSED)
+		conn_note_bad(KILL_TORN);
+}
+
+/* The other end is closed at the same time, with messages of all kinds in both lanes. */
+static void some_under_way(void)
+{
+	conn_make(0);
+	for (uint64_t i = 0; i < 2; i++)
+		if (conn_send(conn_a(), i, i ? LARGE : SMALL, PRONG_NOW) ||
+		    conn_send(conn_b(), i, i ? LARGE : SMALL, PRONG_NOW))
+			die("no room for two");
+	world_become(-1);
+}
+
+static unsigned closes_theirs(void)
+{
+	prong_conn_free(conn_b());
+	return 0;
+}
+
+static void give_on(void)
+{
+	if (prong_conn_give(conn_a(), conn_process(KILL_OTHERS)))
+		conn_note_bad(KILL_TORN);
+}
+
+/* As the owner that a may have by now; then b, unless that was done. */
+static unsigned closes_both(void)
+{
+	prong_conn_free(conn_a());
+	return conn_end_b();
+}
+
+/* Another makes a pipe and closes it. */
+static unsigned makes_one_too(void)
+{
+	prong_conn *c, *d;
+
+	if (prong_pipe(&c, &d, &(prong_pipe_opts){ .buffer = BUFFER }))
+		return KILL_TORN;
+	prong_conn_free(c);
+	prong_conn_free(d);
+	return 0;
 }
 
 /* Other 1, who has a now, if that was given: it sends one, and closes. */
@@ -337,6 +462,32 @@ static const struct kill_scenario scenarios[] = {
 	  .check = conn_check },
 	{ .name = "pipe", .setup = conn_count_blocks, .victim = make_one, .late = conn_sweep,
 	  .check = conn_check },
+	{ .rare = true, .name = "send-wraps-thread",
+	  .setup = sends_wrap, .victim = send_small, .late = goes_on_sending,
+	  .peer = receives_what_there_is, .check = conn_check_received },
+	{ .rare = true, .name = "recv-wraps-thread",
+	  .setup = three_wrap, .victim = recv_one, .late = goes_on_receiving,
+	  .peer = sends_the_fourth, .check = conn_check_received },
+	{ .rare = true, .name = "recv_take-wraps-thread",
+	  .setup = three_wrap, .victim = take_one, .late = goes_on_receiving,
+	  .check = conn_check_received },
+	{ .rare = true, .name = "send-large-no-memory-thread",
+	  .setup = no_memory_to_send, .victim = send_no_memory,
+	  .late = goes_on_sending_with_memory, .check = conn_check_received },
+	{ .rare = true, .name = "recv_take-no-memory-thread",
+	  .setup = no_memory_to_take, .victim = take_no_memory,
+	  .late = goes_on_receiving_with_memory, .check = conn_check_received },
+	{ .rare = true, .name = "give-to-one-ended",
+	  .setup = for_one_who_ended, .before = conn_placed, .victim = give_to_nobody,
+	  .other = { receiver }, .late = conn_end_b, .check = conn_check },
+	{ .name = "close-beside-a-close", .setup = some_under_way, .victim = close_mine,
+	  .late = closes_both, .peer = closes_theirs, .check = conn_check },
+	{ .rare = true, .name = "give-beside-a-close",
+	  .setup = some_under_way, .victim = give_on, .late = closes_both,
+	  .peer = closes_theirs, .check = conn_check },
+	{ .rare = true, .name = "pipe-beside-a-pipe",
+	  .setup = conn_count_blocks, .victim = make_one, .late = conn_sweep,
+	  .peer = makes_one_too, .check = conn_check },
 	{ .name = NULL }
 };
 
