@@ -211,6 +211,25 @@ static void all_come(struct kill_trial *t, int nth)
 	kill_open(0);
 }
 
+/* The victim is the third, while the peer aborts: all of them are well, or none is. */
+static void comes_last(void)
+{
+	note_bad(come(NULL, PRONG_FOREVER));
+}
+
+static unsigned aborts(void)
+{
+	return prong_barrier_abort(&world->barrier) ? KILL_TORN : 0;
+}
+
+/* The peer has the place between them. */
+static void two_and_referee(struct kill_trial *t)
+{
+	kill_place(t, 0);
+	kill_place(t, 3);
+	kill_place(t, 2);
+}
+
 static void for_four(void)
 {
 	world->barrier = (prong_barrier)PRONG_BARRIER(4);
@@ -237,6 +256,9 @@ static const struct kill_scenario scenarios[] = {
 	{ .rare = true, .name = "wait-timed-out", .setup = for_four, .before = two_are_there,
 	  .prepare = set_soon, .victim = come_too_late, .other = { guest, guest, watch },
 	  .late = late, .check = check },
+	{ .rare = true, .name = "wait-last-beside-an-abort",
+	  .setup = for_three, .before = two_and_referee, .victim = comes_last,
+	  .other = { guest, NULL, watch }, .late = guest, .peer = aborts, .check = check },
 	{ .name = NULL }
 };
 

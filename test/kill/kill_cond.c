@@ -169,6 +169,41 @@ static void wait_and_call(void)
 	note_bad(waits_and_calls());
 }
 
+/* One ticket more, while two are asleep. */
+static unsigned give_one(bool all)
+{
+	int r = recover(prong_mutex_lock(&world->mutex, PRONG_FOREVER));
+
+	if (r)
+		return KILL_TORN;
+	atomic_fetch_add(&world->a, 1);
+	r = all ? prong_cond_broadcast(&world->cond) : prong_cond_signal(&world->cond);
+	return r || prong_mutex_unlock(&world->mutex) ? KILL_TORN : 0;
+}
+
+static unsigned signals_one(void)
+{
+	return give_one(false);
+}
+
+static void signal_one(void)
+{
+	note_bad(give_one(false));
+}
+
+static void broadcast_one(void)
+{
+	note_bad(give_one(true));
+}
+
+/* The peer has the place between them. */
+static void two_and_referee(struct kill_trial *t)
+{
+	kill_place(t, 0);
+	kill_place(t, 3);
+	kill_place(t, 2);
+}
+
 static void all_come(struct kill_trial *t)
 {
 	for (int i = 0; i < 3; i++)
@@ -209,6 +244,14 @@ static const struct kill_scenario scenarios[] = {
 	  .victim = wait_too_late, .other = { taker, taker, watch_two }, .check = check },
 	{ .name = "wait-and-call", .setup = nobody_wants, .victim = wait_and_call,
 	  .late = waits_and_calls, .peer = waits_and_calls, .check = check },
+	{ .rare = true, .name = "signal-beside-a-signal",
+	  .setup = two_want, .before = two_and_referee, .victim = signal_one,
+	  .other = { taker, NULL, watch_two }, .late = taker, .peer = signals_one,
+	  .check = check },
+	{ .rare = true, .name = "broadcast-beside-a-signal",
+	  .setup = two_want, .before = two_and_referee, .victim = broadcast_one,
+	  .other = { taker, NULL, watch_two }, .late = taker, .peer = signals_one,
+	  .check = check },
 	{ .name = NULL }
 };
 
