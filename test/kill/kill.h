@@ -51,6 +51,7 @@ struct kill_scenario {
 	/* All is over: what is wrong?  In a process of its own. */
 	unsigned (*check)(void);
 	bool rare;  /* much like others: not in a short run */
+	bool slow;  /* to record: in a short run it is in no other matrix */
 	bool alone; /* what it expects is not so when others come while it is stopped */
 	/* What another does at the same time, for the pair matrix; then the row takes part in it.
 	   It may be killed as well, so what it counts it counts as the victim does. */

@@ -97,6 +97,12 @@ static bool possible(const struct kill_room *room, const struct kill_scenario *s
 	return matrix->explore == explore || (room->stopped && !s->alone);
 }
 
+/* A short run leaves it out, unless it is asked for. */
+static bool seldom(const struct kill_scenario *s, const struct matrix *matrix)
+{
+	return options.shortly && !options.points && (s->rare || (s->slow && *matrix->name));
+}
+
 static void choose(const char *const *ops, const struct mutant *mutant)
 {
 	for (size_t r = 0; r < ROOMS; r++)
@@ -104,7 +110,7 @@ static void choose(const char *const *ops, const struct mutant *mutant)
 			for (size_t m = 0; m < MATRICES; m++)
 				if (jobs < ROWS && possible(rooms[r], s, &matrices[m]) &&
 				    wanted(rooms[r], s, &matrices[m], ops) &&
-				    !(options.shortly && !options.points && s->rare && !*ops))
+				    (*ops || !seldom(s, &matrices[m])))
 					job[jobs++] = (struct job){ rooms[r], s, &matrices[m],
 								    .mutant = mutant };
 }
