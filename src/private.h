@@ -39,10 +39,11 @@ struct prongi_conn_ops {
 	int (*fd)(void *self);
 	void (*free)(void *self);
 
-	/* For prong_wait(): whether a receive would not block, after a look at what has come; and a
-	   descriptor that polls readable before that can change. */
+	/* For prong_wait(): whether a receive would not block, after a look at what has come; and
+	   what tells that it may be so: a descriptor that polls readable, or a moment. */
 	bool (*ready)(void *self);
 	int (*socket)(void *self);
+	prong_time (*due)(void *self);
 };
 
 /* Make a connection of the calling process for self.  0, -ENOMEM, -EMFILE (there are too many). */

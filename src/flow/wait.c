@@ -257,18 +257,25 @@ static int sleep_on_words(struct wait *w)
 	return prongi_sleep_served(w->words, n, w->deadline);
 }
 
-static void add_outer(struct wait *w)
+/* Return when to look at them again though nothing has come. */
+static prong_time add_outer(struct wait *w)
 {
+	prong_time until = w->deadline;
 	size_t k = w->nfds;
 
 	for (size_t i = 0; i < w->n && w->nouter; i++) {
 		const struct prongi_outer *o = outer(&w->s[i]);
+		prong_time due;
 
-		if (o)
-			w->fds[k++] = (struct pollfd){
-				.fd = prongi_outer_ops(o)->socket(o->self), .events = POLLIN
-			};
+		if (!o)
+			continue;
+		w->fds[k++] = (struct pollfd){ .fd = prongi_outer_ops(o)->socket(o->self),
+					       .events = POLLIN };
+		due = prongi_outer_ops(o)->due(o->self);
+		if (due.ns_ < until.ns_)
+			until = due;
 	}
+	return until;
 }
 
 /* With a bell when there are others than descriptors. */
@@ -278,6 +285,7 @@ static int sleep_on_fds(struct wait *w)
 	struct prongi_bell bell;
 	size_t n = w->nfds + w->nouter;
 	bool mixed = prongi_cancel_arm(&cancel) || n < w->n;
+	prong_time until;
 	int r;
 
 	if (prong_cancelled())
@@ -285,15 +293,15 @@ static int sleep_on_fds(struct wait *w)
 	r = mixed ? prongi_bell_begin(&bell, w->s, w->n, cancel) : 0;
 	if (r)
 		return r;
-	add_outer(w);
+	until = add_outer(w);
 	if (mixed)
 		w->fds[n] = (struct pollfd){ .fd = bell.fd, .events = POLLIN };
-	r = prongi_os_poll(w->fds, n + mixed, w->deadline);
+	r = prongi_os_poll(w->fds, n + mixed, until);
 	if (mixed)
 		prongi_bell_end(&bell);
 	if (prong_cancelled())
 		return PRONG_CANCELLED;
-	return r < 0 ? r : r ? 0 : PRONG_TIMEDOUT;
+	return r < 0 ? r : r || until.ns_ < w->deadline.ns_ ? 0 : PRONG_TIMEDOUT;
 }
 
 static int wait_for(struct wait *w)

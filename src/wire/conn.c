@@ -20,9 +20,10 @@ struct net_conn {
 	struct prongi_mine mine; /* first */
 	struct prongi_stream stream;
 	struct prongi_turn receiving, sending;
-	int set, ring; /* of fd(), -1 before: the set holds the socket and the ring.  Under
-			  receiving */
-	bool rings;    /* it does.  Under receiving */
+	int set, ring, alarm; /* of fd(), -1 before: the set holds the socket and the other two.
+				 Under receiving */
+	bool rings;           /* it does.  Under receiving */
+	prong_time due;       /* what the alarm is set to.  Under receiving */
 	bool modern;
 	char peer[PRONGI_ADDRESS_MOST];
 };
@@ -80,14 +81,18 @@ static int explain_send(const struct net_conn *c, int r)
 
 /* --- the descriptor ------------------------------------------------------------------------ */
 
-/* It is readable when something has been read that nobody has taken, or nothing more will come.
-   Under receiving. */
+/* It is readable when something has been read that nobody has taken, or nothing more will come;
+   and when a message that is begun has come too slowly.  Under receiving. */
 static void ring(struct net_conn *c)
 {
+	prong_time due;
 	bool rings;
 
 	if (c->set < 0)
 		return;
+	due = prongi_stream_due(&c->stream);
+	if (due.ns_ != c->due.ns_)
+		prongi_os_alarm_set(c->alarm, c->due = due);
 	rings = c->stream.in_over || prongi_inbox_look(&c->stream.in) != 0 ||
 		prongi_stream_holds(&c->stream);
 	if (rings == c->rings)
@@ -98,25 +103,31 @@ static void ring(struct net_conn *c)
 
 static int make_set(struct net_conn *c)
 {
-	int set = prongi_os_set_new(), bell = prongi_os_ring_new(), r;
+	int set = prongi_os_set_new(), bell = prongi_os_ring_new();
+	int alarm = prongi_os_alarm_new(), r;
 
-	if (set < 0 || bell < 0) {
-		r = set < 0 ? set : bell;
+	if (set < 0 || bell < 0 || alarm < 0) {
+		r = set < 0 ? set : bell < 0 ? bell : alarm;
 		goto undo;
 	}
 	r = prongi_os_set_watch(set, c->stream.fd, PRONGI_SET_IN, 0);
 	if (r == 0)
 		r = prongi_os_set_watch(set, bell, PRONGI_SET_IN, 1);
+	if (r == 0)
+		r = prongi_os_set_watch(set, alarm, PRONGI_SET_IN, 2);
 	if (r)
 		goto undo;
 	c->set = set;
 	c->ring = bell;
+	c->alarm = alarm;
+	c->due = PRONG_FOREVER;
 	ring(c);
 	return 0;
 
 undo:
 	prongi_socket_close(set);
 	prongi_socket_close(bell);
+	prongi_socket_close(alarm);
 	return r;
 }
 
@@ -272,6 +283,19 @@ static bool net_ready(void *self)
 	return r != PRONG_TIMEDOUT;
 }
 
+/* When another thread receives, that one is told. */
+static prong_time net_due(void *self)
+{
+	struct net_conn *c = self;
+	prong_time due;
+
+	if (prongi_turn_take(&c->receiving, PRONG_NOW))
+		return PRONG_FOREVER;
+	due = prongi_stream_due(&c->stream);
+	prongi_turn_give(&c->receiving);
+	return due;
+}
+
 /* --- sending ------------------------------------------------------------------------------- */
 
 static int net_send(void *self, const void *data, size_t size, prong_time deadline)
@@ -302,6 +326,7 @@ static void drop(struct prongi_mine *mine)
 	prongi_stream_fini(&c->stream);
 	prongi_socket_close(c->set);
 	prongi_socket_close(c->ring);
+	prongi_socket_close(c->alarm);
 	free(c);
 }
 
@@ -321,6 +346,7 @@ static const struct prongi_conn_ops ops = {
 	.free = net_free,
 	.ready = net_ready,
 	.socket = net_socket,
+	.due = net_due,
 };
 
 static struct net_conn *make(const struct prongi_stream *s, const struct prongi_terms *terms)
@@ -329,7 +355,7 @@ static struct net_conn *make(const struct prongi_stream *s, const struct prongi_
 
 	if (!c)
 		return NULL;
-	c->stream.fd = c->set = c->ring = -1;
+	c->stream.fd = c->set = c->ring = c->alarm = -1;
 	if (prongi_mine_add(&c->mine, drop)) {
 		free(c);
 		return NULL;

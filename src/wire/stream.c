@@ -78,33 +78,32 @@ static bool begun(const struct prongi_stream *s)
 	return s->in.end > s->in.begin;
 }
 
-/* How long the message that is begun may still be waited for, as far as it has come. */
-static int64_t patience(const struct prongi_stream *s)
+prong_time prongi_stream_due(struct prongi_stream *s)
 {
 	uint64_t come = s->in.end - s->in.begin, seconds = come / s->rate;
 
-	if (!begun(s))
-		return INT64_MAX;
-	return s->grace_ns + (int64_t)(seconds * 1000000000) - s->waited;
+	if (!begun(s) || s->in_over || prongi_inbox_look(&s->in) != 0)
+		return PRONG_FOREVER;
+	if (!s->since.ns_)
+		s->since = prong_clock();
+	return (prong_time){ s->since.ns_ + s->grace_ns + (int64_t)(seconds * 1000000000) };
 }
 
+/* There is nothing now.  Whoever polls is told of a message that is too slow as whoever waits. */
 static int await_more(struct prongi_stream *s, prong_time deadline)
 {
-	prong_time before, until = deadline;
-	int64_t left = patience(s);
+	prong_time due;
 	int r;
 
+	due = prongi_stream_due(s);
+	if (due.ns_ != PRONG_FOREVER.ns_ && due.ns_ <= prong_clock().ns_)
+		return in_over(s, -ETIMEDOUT);
 	if (deadline.ns_ <= PRONG_NOW.ns_)
 		return PRONG_TIMEDOUT;
-	if (left <= 0)
-		return in_over(s, -ETIMEDOUT);
-	before = prong_clock();
-	if (left < prong_ns_between(before, deadline))
-		until.ns_ = before.ns_ + left;
-	r = prongi_await(s->fd, POLLIN, until);
-	if (begun(s))
-		s->waited += prong_ns_between(before, prong_clock());
-	return r == PRONG_TIMEDOUT && until.ns_ < deadline.ns_ ? 0 : r;
+	if (due.ns_ > deadline.ns_)
+		due = deadline;
+	r = prongi_await(s->fd, POLLIN, due);
+	return r == PRONG_TIMEDOUT && due.ns_ < deadline.ns_ ? 0 : r;
 }
 
 bool prongi_stream_holds(struct prongi_stream *s)
@@ -177,7 +176,7 @@ int prongi_stream_recv(struct prongi_stream *s, prong_time deadline)
 void prongi_stream_take(struct prongi_stream *s)
 {
 	prongi_inbox_take(&s->in);
-	s->waited = 0;
+	s->since = (prong_time){ 0 };
 }
 
 /* --- sending ------------------------------------------------------------------------------- */

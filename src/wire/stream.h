@@ -15,16 +15,16 @@ struct prongi_stream {
 
 	/* The receiver's. */
 	struct prongi_inbox in;
-	int in_over;	/* 0, or the result of all receives from now on */
-	bool reset;	/* the other end did not close in order: it had not read all */
-	int64_t waited; /* ns, in all receives of the message that is begun */
-	uint32_t rate;	/* bytes per second that it must come with, after grace_ns of waiting */
+	int in_over;      /* 0, or the result of all receives from now on */
+	bool reset;       /* the other end did not close in order: it had not read all */
+	prong_time since; /* more of the message that is begun is waited for; 0: nobody did yet */
+	uint32_t rate;    /* bytes per second that it must come with, from grace_ns after that */
 	int64_t grace_ns;
 	size_t part, whole; /* at the end: what had come of the message, and what should have */
 
 	/* The sender's. */
 	int out_over;
-	bool busy;	     /* a message is begun, and what follows says which */
+	bool busy;           /* a message is begun, and what follows says which */
 	size_t begun, sent;  /* its bytes; how many are sent, its head's too */
 	uint64_t begun_hash; /* tells it from others of its size */
 };
@@ -50,6 +50,10 @@ bool prongi_stream_holds(struct prongi_stream *s);
 /* Send as many of the size bytes, at least 1, as go at once.  Return how many; -EAGAIN: none, and
    the same have to be given again; -errno for good. */
 ssize_t prongi_stream_push(struct prongi_stream *s, const void *data, size_t size);
+
+/* When the message that is begun has come too slowly if nothing more comes; the time for it counts
+   from the first such question.  PRONG_FOREVER: none is begun, or it is whole. */
+prong_time prongi_stream_due(struct prongi_stream *s);
 
 /* Let go of the message in s->in. */
 void prongi_stream_take(struct prongi_stream *s);

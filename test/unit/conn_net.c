@@ -1,6 +1,7 @@
 /* Network connections as conn.h has them: what a deadline cuts short goes on, what comes is
    believed as far as it has come, and who is cancelled waits no more. */
 #include "raw.h"
+#include "wire/net.h"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -444,6 +445,62 @@ static void one_of_many_sources(void **state)
 	prong_free(event);
 }
 
+/* A connection with little patience, and its other end. */
+static prong_conn *impatient(int *other)
+{
+	static const prong_auth auth = { .key = "sixteen bytes...", .key_size = 16 };
+	struct prongi_place place = { .at = { .ss_family = AF_UNIX } };
+	struct prongi_terms terms;
+	struct prongi_stream s;
+	prong_conn *c;
+	int fd[2];
+
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+	*other = fd[1];
+	prongi_stream_init(&s, fd[0], MIB, 4096);
+	s.grace_ns = 20 * 1000000;
+	CHECK_OK(prongi_terms_make(&terms, &auth, "test"));
+	CHECK_OK(prongi_conn_make(&c, &s, &terms, true, &place, "test"));
+	prongi_terms_fini(&terms);
+	return c;
+}
+
+/* Half a message is not waited for longer than a receive would: by nobody. */
+static void a_slow_message_wakes_all(void **state)
+{
+	static const char bytes[] = "\0\0\0\2ok\0\0\0\7h";
+
+	(void)state;
+	for (int kind = 0; kind < 4; kind++) {
+		int fd, poll_fd = -1;
+		prong_conn *c = impatient(&fd);
+		prong_source s = { .conn = c };
+
+		if (kind == 2)
+			CHECK((poll_fd = prong_conn_fd(c)) >= 0);
+		raw_write(fd, bytes, sizeof bytes - 1);
+		raw_expect(c, "ok");
+		if (kind == 3)
+			CHECK((poll_fd = prong_conn_fd(c)) >= 0);
+		if (kind == 0)
+			CHECK_OK(prong_wait(&s, 1, soon()));
+		if (kind == 1) {
+			CHECK_EQ(prong_wait(&s, 1, prong_in_ms(1)), PRONG_TIMEDOUT);
+			CHECK_OK(prong_wait(&s, 1, soon()));
+		}
+		if (kind >= 2) {
+			CHECK_EQ(raw_now(c), PRONG_TIMEDOUT);
+			CHECK(readable(poll_fd, HANG_MS));
+		}
+		CHECK_EQ(raw_now(c), -ETIMEDOUT);
+		CHECK(strstr(prong_error_detail(), "5 bytes of 11") != NULL);
+		CHECK(kind < 2 || readable(poll_fd, 0));
+		CHECK_OK(prong_wait(&s, 1, PRONG_NOW));
+		close(fd);
+		prong_conn_free(c);
+	}
+}
+
 struct waits {
 	prong_conn *c;
 	prong_listener *l;
@@ -520,6 +577,7 @@ int main(int argc, char **argv)
 		CASE(what_came_before_is_good),
 		CASE(it_is_polled),
 		CASE(one_of_many_sources),
+		CASE(a_slow_message_wakes_all),
 		CASE(who_is_cancelled_waits_no_more),
 	};
 

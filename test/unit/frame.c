@@ -197,7 +197,30 @@ static void a_slow_message_ends_it(void **state)
 	drop(&a, &b);
 }
 
-/* What arrives buys time; and only waiting counts, not what the receiver does meanwhile. */
+/* Whoever never waits is told too. */
+static void a_slow_message_ends_for_who_polls(void **state)
+{
+	prong_time begun;
+	struct prongi_stream a, b;
+	int r;
+
+	(void)state;
+	make(&a, &b);
+	b.grace_ns = 20 * 1000000;
+	CHECK_EQ(send(a.fd, "\0\0", 2, 0), 2);
+	begun = prong_clock();
+	CHECK(prongi_stream_due(&b).ns_ == PRONG_FOREVER.ns_);
+	while ((r = prongi_stream_recv(&b, PRONG_NOW)) == PRONG_TIMEDOUT) {
+		CHECK(prong_ns_between(begun, prongi_stream_due(&b)) >= b.grace_ns);
+		sleep_ms(1);
+	}
+	CHECK_EQ(r, -ETIMEDOUT);
+	CHECK(prong_ns_between(begun, prong_clock()) >= b.grace_ns);
+	CHECK(prongi_stream_due(&b).ns_ == PRONG_FOREVER.ns_);
+	drop(&a, &b);
+}
+
+/* What arrives buys time; and what is there when the receiver comes back is not too slow. */
 static void who_comes_along_has_time(void **state)
 {
 	struct prongi_stream a, b;
@@ -213,7 +236,13 @@ static void who_comes_along_has_time(void **state)
 	CHECK_EQ(send(a.fd, "23", 2, 0), 2);
 	CHECK_OK(prongi_stream_recv(&b, PRONG_NOW));
 	prongi_stream_take(&b);
-	CHECK_EQ(b.waited, 0);
+	CHECK(prongi_stream_due(&b).ns_ == PRONG_FOREVER.ns_);
+	b.rate = 1000000;
+	CHECK_EQ(send(a.fd, "\0\0\0\3" "1", 5, 0), 5);
+	CHECK_EQ(prongi_stream_recv(&b, PRONG_NOW), PRONG_TIMEDOUT);
+	CHECK_EQ(send(a.fd, "23", 2, 0), 2);
+	sleep_ms(120);
+	CHECK_OK(prongi_stream_recv(&b, PRONG_NOW));
 	drop(&a, &b);
 }
 
@@ -283,6 +312,7 @@ int main(int argc, char **argv)
 		CASE(however_it_is_cut),
 		CASE(nothing_is_taken_on_a_word),
 		CASE(a_slow_message_ends_it),
+		CASE(a_slow_message_ends_for_who_polls),
 		CASE(who_comes_along_has_time),
 		CASE(what_is_whole_comes_before_the_end),
 		CASE(a_begun_message_is_given_again),
