@@ -1,19 +1,43 @@
 /* Values as text for people, as Python's repr.  Not quite: a character is shown as it is when it
    is not one of those known here to be invisible, and an object as a call, with what it was given
-   after it. */
+   after it.  Nothing that a stranger wrote comes out as a control of a terminal: not in text, and
+   not in the name of a class. */
 #include "wire/codec.h"
 #include <errno.h>
 #include <stdio.h>
 
 /* --- leaves ----------------------------------------------------------------------------------- */
 
+/* Controls, of terminals and of the direction of writing among them; formats; spaces; surrogates;
+   what is nobody's.  In order. */
+static const struct {
+	uint32_t first, last;
+} invisibles[] = {
+	{ 0, 0x1f },          { 0x7f, 0xa0 },       { 0xad, 0xad },        { 0x034f, 0x034f },
+	{ 0x0600, 0x0605 },   { 0x061c, 0x061c },   { 0x06dd, 0x06dd },    { 0x070f, 0x070f },
+	{ 0x0890, 0x0891 },   { 0x08e2, 0x08e2 },   { 0x115f, 0x1160 },    { 0x1680, 0x1680 },
+	{ 0x17b4, 0x17b5 },   { 0x180b, 0x180f },   { 0x2000, 0x200f },    { 0x2028, 0x202f },
+	{ 0x205f, 0x206f },   { 0x3000, 0x3000 },   { 0x3164, 0x3164 },    { 0xd800, 0xf8ff },
+	{ 0xfdd0, 0xfdef },   { 0xfeff, 0xfeff },   { 0xffa0, 0xffa0 },    { 0xfff0, 0xfffb },
+	{ 0x110bd, 0x110bd }, { 0x110cd, 0x110cd }, { 0x13430, 0x1345f },  { 0x1bca0, 0x1bca3 },
+	{ 0x1d173, 0x1d17a }, { 0xe0000, 0xe0fff }, { 0xf0000, 0x10ffff },
+};
+
 static bool invisible(uint32_t c)
 {
-	return c < 0x20 || (c >= 0x7f && c <= 0xa0) || c == 0xad || (c >= 0x200b && c <= 0x200f) ||
-	       (c >= 0x2028 && c <= 0x202f) || (c >= 0x2060 && c <= 0x206f) || c == 0x3000 ||
-	       c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x205f ||
-	       (c >= 0xd800 && c <= 0xf8ff) || c == 0xfeff || (c >= 0xfff0 && c <= 0xfffb) ||
-	       (c & 0xfffe) == 0xfffe || (c >= 0xe0000 && c <= 0xe0fff) || c >= 0xf0000;
+	size_t low = 0, high = sizeof invisibles / sizeof *invisibles;
+
+	if (c >= ' ' && c <= '~')
+		return false;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (c > invisibles[middle].last)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return invisibles[low].first <= c || (c & 0xfffe) == 0xfffe;
 }
 
 static void escape(struct prongi_out *o, uint32_t c, char quote)
@@ -92,10 +116,31 @@ static void print_int(struct prongi_out *o, const prong_value *v)
 	/* Too long: as Python's int.from_bytes() would want it. */
 	prongi_out_text(o, "int.from_bytes(bytes.fromhex('");
 	for (size_t i = 0; i < v->size && !o->r; i++) {
-		snprintf(text, sizeof text, "%02x", p[i]);
-		prongi_out_text(o, text);
+		prongi_out_byte(o, "0123456789abcdef"[p[i] >> 4]);
+		prongi_out_byte(o, "0123456789abcdef"[p[i] & 15]);
 	}
 	prongi_out_text(o, "'), 'little', signed=True)");
+}
+
+/* What a name of Python's has, and no call of anything. */
+static bool is_of_a_name(uint32_t c)
+{
+	return !invisible(c) && (c > '~' || !strchr(" \"'(),=", (int)c)) && c != '\\';
+}
+
+static void print_name(struct prongi_out *o, const char *p, size_t n)
+{
+	const char *end = p + n;
+
+	while (p < end && !o->r) {
+		const char *from = p;
+		uint32_t c = prongi_text_next(&p);
+
+		if (is_of_a_name(c))
+			prongi_out_bytes(o, from, (size_t)(p - from));
+		else
+			escape(o, c, 0);
+	}
 }
 
 static void print_class(struct prongi_out *o, const prong_value *v)
@@ -104,10 +149,10 @@ static void print_class(struct prongi_out *o, const prong_value *v)
 	const char *name = prongi_class_name(v, &n), *m = prongi_class_module(v, &module);
 
 	if (strcmp(m, "builtins") != 0) {
-		prongi_out_bytes(o, m, module);
+		print_name(o, m, module);
 		prongi_out_byte(o, '.');
 	}
-	prongi_out_bytes(o, name, n);
+	print_name(o, name, n);
 }
 
 static void print_leaf(struct prongi_out *o, const prong_value *v)
@@ -155,30 +200,20 @@ static const struct brackets brackets[] = {
 	[PRONG_OBJECT] = { "", "", "", "..." },
 };
 
-/* Parts of an object. */
-enum {
-	CALLABLE,
-	ARGS,
-	KWARGS,
-	STATE,
-	SETTER,
-	ITEMS
-};
-
 /* What comes before the i-th part of an object, which is there. */
 static void before_part(struct prongi_out *o, const prong_value *v, size_t i)
 {
-	static const char *const words[ITEMS] = {
-		[KWARGS] = " with ", [STATE] = " state ", [SETTER] = " after "
+	static const char *const words[PRONGI_OBJECT_PARTS] = {
+		[PRONGI_KWARGS] = " with ", [PRONGI_STATE] = " state ", [PRONGI_SETTER] = " after "
 	};
-	bool pair = i >= ITEMS && prongi_part(v, i - (i - ITEMS) % 2);
+	bool pair = i >= PRONGI_OBJECT_PARTS && prongi_part(v, i - (i - PRONGI_OBJECT_PARTS) % 2);
 
-	if (i < ITEMS && words[i])
+	if (i < PRONGI_OBJECT_PARTS && words[i])
 		prongi_out_text(o, words[i]);
-	else if (i >= ITEMS && (i - ITEMS) % 2 && pair)
+	else if (i >= PRONGI_OBJECT_PARTS && (i - PRONGI_OBJECT_PARTS) % 2 && pair)
 		prongi_out_text(o, ": ");
-	else if (i >= ITEMS)
-		prongi_out_text(o, i < ITEMS + 2 ? " items " : ", ");
+	else if (i >= PRONGI_OBJECT_PARTS)
+		prongi_out_text(o, i < PRONGI_OBJECT_PARTS + 2 ? " items " : ", ");
 }
 
 static void before(struct prongi_out *o, const prong_value *v, size_t i)
@@ -222,7 +257,7 @@ static bool are_arguments(struct prongi_walk *w)
 {
 	const struct prongi_frame *outer = prongi_walk_top(w) - 1;
 
-	return w->stack.n > 1 && outer->v->kind == PRONG_OBJECT && outer->next == ARGS + 1;
+	return w->stack.n > 1 && outer->v->kind == PRONG_OBJECT && outer->next == PRONGI_ARGS + 1;
 }
 
 static void close_collection(struct prongi_out *o, struct prongi_walk *w, const prong_value *v)
@@ -254,7 +289,7 @@ static int step(struct prongi_out *o, struct prongi_walk *w, struct prongi_frame
 	if (!part)
 		return 0;
 	before(o, v, i);
-	if (v->kind == PRONG_OBJECT && i == CALLABLE && part->kind == PRONG_CLASS) {
+	if (v->kind == PRONG_OBJECT && i == PRONGI_CALLABLE && part->kind == PRONG_CLASS) {
 		print_class(o, part);
 		return 0;
 	}

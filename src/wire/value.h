@@ -266,12 +266,22 @@ bool prongi_is_name(const char *module, size_t module_size, const char *name, si
 const char *prongi_class_module(const prong_value *v, size_t *n);
 const char *prongi_class_name(const prong_value *v, size_t *n);
 
+/* --- read.c ----------------------------------------------------------------------------------- */
+
+/* "int", "list"; whatever kind is. */
+const char *prongi_kind_name(prong_kind kind);
+
 /* --- walk.c ----------------------------------------------------------------------------------- */
 
 /* The parts of a collection: its items, a dict's keys and items in turn; of an object first what it
    is made of, of which some may be NULL. */
 enum {
-	PRONGI_OBJECT_PARTS = 5
+	PRONGI_CALLABLE,
+	PRONGI_ARGS,
+	PRONGI_KWARGS,
+	PRONGI_STATE,
+	PRONGI_SETTER,
+	PRONGI_OBJECT_PARTS
 };
 const prong_value *prongi_part(const prong_value *v, size_t i);
 size_t prongi_parts(const prong_value *v);
@@ -283,6 +293,9 @@ int prongi_depth(const prong_value *v, uint32_t most);
 
 /* True when the n bytes are UTF-8, in which surrogates are encoded as other characters are. */
 bool prongi_is_text(const char *p, size_t n, bool *ascii);
+
+/* How many of the n bytes are, up to the first that is not. */
+size_t prongi_text_valid(const char *p, size_t n);
 
 /* The character at *p, which is valid and before end; moves *p behind it. */
 uint32_t prongi_text_next(const char **p);

@@ -10,15 +10,15 @@ const prong_value *prongi_part(const prong_value *v, size_t i)
 	if (v->kind != PRONG_OBJECT)
 		return x->items.item[i];
 	switch (i) {
-	case 0:
+	case PRONGI_CALLABLE:
 		return x->callable;
-	case 1:
+	case PRONGI_ARGS:
 		return x->args;
-	case 2:
+	case PRONGI_KWARGS:
 		return x->kwargs;
-	case 3:
+	case PRONGI_STATE:
 		return x->state;
-	case 4:
+	case PRONGI_SETTER:
 		return x->setter;
 	default:
 		return x->items.item[i - PRONGI_OBJECT_PARTS];
