@@ -68,6 +68,21 @@ struct prongi_frame *prongi_walk_top(struct prongi_walk *w);
 void prongi_walk_close(struct prongi_walk *w);
 void prongi_walk_free(struct prongi_walk *w);
 
+/* --- where.c: where in a value something is wrong --------------------------------------------- */
+
+/* All-zero: in no collection.  The text is at the end. */
+struct prongi_where {
+	size_t n;
+	bool cut;
+	char text[80];
+};
+
+/* That is in the i-th part of v; who is in several says so from the innermost on. */
+void prongi_where_in(struct prongi_where *w, const prong_value *v, size_t i);
+
+/* prongi_fail() with what is wrong, and where. */
+int prongi_where_fail(const struct prongi_where *w, int r, const char *what);
+
 /* --- the formats ------------------------------------------------------------------------------ */
 
 /* Write v; the error is the return value, o->r is looked at by the caller too. */

@@ -4,7 +4,18 @@
 #include <math.h>
 #include <stdio.h>
 
-static int put_int(struct prongi_out *o, const prong_value *v)
+/* What is being written has no such form. */
+static int fail(struct prongi_walk *w, int r, const char *what)
+{
+	const struct prongi_frame *f = (const void *)w->stack.top;
+	struct prongi_where where = { .n = 0 };
+
+	for (size_t i = w->stack.n; i > 0 && !where.cut; i--)
+		prongi_where_in(&where, f[i - 1].v, f[i - 1].next - 1);
+	return prongi_where_fail(&where, r, what);
+}
+
+static int put_int(struct prongi_out *o, struct prongi_walk *w, const prong_value *v)
 {
 	char text[PRONGI_DIGITS + 2];
 	size_t n;
@@ -13,28 +24,28 @@ static int put_int(struct prongi_out *o, const prong_value *v)
 		n = prongi_big_decimal((const uint8_t *)prongi_bytes(v), v->size, text);
 	else
 		n = (size_t)snprintf(text, sizeof text, "%lld", (long long)v->i);
-	if (n == 0)
-		return prongi_fail(PRONG_MISMATCH, "json: an int of more than %d digits",
-				   PRONGI_DIGITS);
+	if (n == 0) /* PRONGI_DIGITS */
+		return fail(w, PRONG_MISMATCH, "json: an int of more than 4,300 digits");
 	prongi_out_bytes(o, text, n);
 	return 0;
 }
 
-static int put_float(struct prongi_out *o, double x)
+static int put_float(struct prongi_out *o, struct prongi_walk *w, double x)
 {
 	char text[40];
 
 	if (isnan(x) || isinf(x))
-		return prongi_fail(PRONG_MISMATCH, "json: there is no %s",
-				   isnan(x) ? "nan" : "inf");
+		return fail(w, PRONG_MISMATCH,
+			    isnan(x) ? "json: there is no nan" : "json: there is no inf");
 	prongi_out_bytes(o, text, prongi_float_text(x, text));
 	return 0;
 }
 
-/* Characters that JSON escapes; and surrogates, which are not UTF-8 for others. */
+/* Bytes that need no look.  JSON escapes some characters; others are escaped here because they are
+   no UTF-8 for others (surrogates, which begin with 0xed), or controls of terminals, to U+009f. */
 static bool is_plain(unsigned char c)
 {
-	return c >= 0x20 && c != '"' && c != '\\' && c != 0xed;
+	return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f && c != 0xc2 && c != 0xed;
 }
 
 static void escape(struct prongi_out *o, uint32_t c)
@@ -65,7 +76,7 @@ static void put_text(struct prongi_out *o, const prong_value *v)
 		if (p == end)
 			break;
 		c = prongi_text_next(&p);
-		if (c < 0x80 || (c >= 0xd800 && c < 0xe000)) {
+		if (c < 0xa0 || (c >= 0xd800 && c < 0xe000)) {
 			escape(o, c);
 			from = p;
 		} else {
@@ -76,17 +87,20 @@ static void put_text(struct prongi_out *o, const prong_value *v)
 	prongi_out_byte(o, '"');
 }
 
+static int no_such(struct prongi_walk *w, const char *words, const prong_value *v)
+{
+	char what[80];
+
+	snprintf(what, sizeof what, "json: %s%s", words, prongi_kind_name((prong_kind)v->kind));
+	return fail(w, PRONG_MISMATCH, what);
+}
+
 static int begin(struct prongi_out *o, struct prongi_walk *w, const prong_value *v)
 {
-	static const char *const kinds[] = {
-		[PRONG_BYTES] = "bytes", [PRONG_BYTEARRAY] = "bytearray",
-		[PRONG_SET] = "set",     [PRONG_FROZENSET] = "frozenset",
-		[PRONG_CLASS] = "class", [PRONG_OBJECT] = "object",
-	};
 	int r;
 
 	if (v->flags & PRONGI_SPOILT)
-		return prongi_fail(-ENOMEM, "json: a value is spoilt");
+		return fail(w, -ENOMEM, "json: a value is spoilt");
 	switch ((prong_kind)v->kind) {
 	case PRONG_NONE:
 		prongi_out_text(o, "null");
@@ -95,9 +109,9 @@ static int begin(struct prongi_out *o, struct prongi_walk *w, const prong_value 
 		prongi_out_text(o, v->i ? "true" : "false");
 		return 0;
 	case PRONG_INT:
-		return put_int(o, v);
+		return put_int(o, w, v);
 	case PRONG_FLOAT:
-		return put_float(o, v->f);
+		return put_float(o, w, v->f);
 	case PRONG_TEXT:
 		put_text(o, v);
 		return 0;
@@ -106,9 +120,9 @@ static int begin(struct prongi_out *o, struct prongi_walk *w, const prong_value 
 	case PRONG_DICT:
 		prongi_out_byte(o, v->kind == PRONG_DICT ? '{' : '[');
 		r = prongi_walk_open(w, v);
-		return r == -ELOOP ? prongi_fail(r, "json: a collection is in itself") : r;
+		return r == -ELOOP ? fail(w, r, "json: a collection is in itself") : r;
 	default:
-		return prongi_fail(PRONG_MISMATCH, "json: there is no %s", kinds[v->kind]);
+		return no_such(w, "there is no ", v);
 	}
 }
 
@@ -127,7 +141,7 @@ static int step(struct prongi_out *o, struct prongi_walk *w, struct prongi_frame
 	if (i)
 		prongi_out_byte(o, dict && i % 2 ? ':' : ',');
 	if (dict && i % 2 == 0 && part->kind != PRONG_TEXT)
-		return prongi_fail(PRONG_MISMATCH, "json: a key that is no text");
+		return no_such(w, "a key must be text, and is of kind ", part);
 	return begin(o, w, part);
 }
 

@@ -1,6 +1,7 @@
 /* Writing pickles: what is no collection. */
 #include "wire/pickle_write.h"
 #include <errno.h>
+#include <stdio.h>
 
 /* --- bytes ------------------------------------------------------------------------------------ */
 
@@ -32,8 +33,8 @@ static int put_text_size(struct prongi_writer *w, uint64_t n)
 	else if (w->protocol >= 4)
 		put_op(w->o, OP_BINUNICODE8, n, 8);
 	else
-		return prongi_fail(PRONG_MISMATCH,
-				   "pickle: text of 4 GiB and more needs protocol 4");
+		return prongi_write_fail(w, PRONG_MISMATCH,
+					 "pickle: text of 4 GiB and more needs protocol 4");
 	return 0;
 }
 
@@ -150,6 +151,15 @@ static bool is_misread(const struct prongi_writer *w, const char *module, size_t
 	       prongi_name_new(module, module_size, name, name_size, &other);
 }
 
+static int other_module(struct prongi_writer *w, const prong_value *v)
+{
+	char name[48], what[100];
+
+	prong_value_print(v, name, sizeof name);
+	snprintf(what, sizeof what, "pickle: protocol 2 takes %s for one of Python 2's", name);
+	return prongi_write_fail(w, PRONG_MISMATCH, what);
+}
+
 /* A class.  Below protocol 4, one in another is asked of that: getattr(outer, 'name'). */
 static int put_class(struct prongi_writer *w, const prong_value *v)
 {
@@ -165,8 +175,7 @@ static int put_class(struct prongi_writer *w, const prong_value *v)
 	}
 	dot = w->protocol < 4 ? memchr(name, '.', n) : NULL;
 	if (is_misread(w, module, module_size, name, dot ? (size_t)(dot - name) : n))
-		return prongi_fail(PRONG_MISMATCH,
-				   "pickle: protocol 2 has another module for the name %s", module);
+		return other_module(w, v);
 	for (const char *p = dot; p && p < end; p++)
 		if (*p == '.')
 			prongi_write_helper(w, HELP_GETATTR);
@@ -243,8 +252,8 @@ static int put_bytes(struct prongi_writer *w, const prong_value *v)
 	if (w->protocol < 3)
 		return put_old_bytes(w, v);
 	if (w->protocol < 4 && v->size > UINT32_MAX)
-		return prongi_fail(PRONG_MISMATCH,
-				   "pickle: bytes of 4 GiB and more need protocol 4");
+		return prongi_write_fail(w, PRONG_MISMATCH,
+					 "pickle: bytes of 4 GiB and more need protocol 4");
 	if (array && w->protocol < 5)
 		prongi_write_helper(w, HELP_BYTEARRAY);
 	if (array && w->protocol >= 5)
@@ -280,7 +289,8 @@ static int put_int(struct prongi_writer *w, const prong_value *v)
 
 	if (v->flags & PRONGI_BIG) {
 		if (v->size > INT32_MAX)
-			return prongi_fail(PRONG_MISMATCH, "pickle: an int of 2 GiB and more");
+			return prongi_write_fail(w, PRONG_MISMATCH,
+						 "pickle: an int of 2 GiB and more");
 		put_long(w, prongi_bytes(v), v->size);
 	} else if (v->i >= 0 && v->i < 256) {
 		put_op(w->o, OP_BININT1, (uint64_t)v->i, 1);

@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define OPEN   UINT32_MAX	/* instead of a place in the memo: it is being made */
+#define OPEN   UINT32_MAX       /* instead of a place in the memo: it is being made */
 #define URGENT (UINT32_MAX - 1) /* and for the second time */
 #define BATCH  1000 /* items that are put in at once: the reader's stack is not endless */
 
@@ -34,6 +34,42 @@ static struct frame *top(struct prongi_writer *w)
 static void op(struct prongi_writer *w, int code)
 {
 	prongi_out_byte(w->o, code);
+}
+
+/* --- where it is ------------------------------------------------------------------------------ */
+
+/* The part of an object that f is at. */
+static void where_in_object(struct prongi_where *where, const struct frame *f)
+{
+	const struct prongi_object *x = prongi_as_object(f->v);
+	size_t i = f->next - 1, items = 2 * (size_t)f->v->count;
+
+	if (!f->fill && f->v->how == PRONGI_INSTANCE && i > 0) {
+		prongi_where_in(where, x->args, i - 1);
+		i = PRONGI_ARGS;
+	} else if (f->fill && i < items) {
+		i += PRONGI_OBJECT_PARTS;
+	} else if (f->fill && i == items) {
+		i = PRONGI_STATE;
+	} else if (f->fill) {
+		prongi_where_in(where, x->setter, i - items - 1);
+		i = PRONGI_SETTER;
+	}
+	prongi_where_in(where, f->v, i);
+}
+
+int prongi_write_fail(struct prongi_writer *w, int r, const char *what)
+{
+	struct prongi_where where = { .n = 0 };
+	const struct frame *f = (const void *)w->stack.top;
+
+	for (size_t i = w->stack.n; i > 0 && !where.cut; i--) {
+		if (f[i - 1].v->kind == PRONG_OBJECT)
+			where_in_object(&where, &f[i - 1]);
+		else
+			prongi_where_in(&where, f[i - 1].v, f[i - 1].next - 1);
+	}
+	return prongi_where_fail(&where, r, what);
 }
 
 /* --- what is made of its parts ---------------------------------------------------------------- */
@@ -258,8 +294,9 @@ static int make(struct prongi_writer *w, const prong_value *v, uint32_t *state)
 	int r;
 
 	if (state && *state == URGENT)
-		return prongi_fail(-ELOOP, "pickle: a tuple, or what an object is made of, is part "
-					   "of itself");
+		return prongi_write_fail(w, -ELOOP,
+					 "pickle: a tuple, or what an object is made "
+					 "of, is part of itself");
 	if (!state && (shared || w->careful)) {
 		state = prongi_marks_at(&w->memo, v, OPEN);
 		if (!state)
@@ -284,7 +321,7 @@ static int begin(struct prongi_writer *w, const prong_value *v)
 	uint32_t *place = NULL;
 
 	if (v->flags & PRONGI_SPOILT)
-		return prongi_fail(-ENOMEM, "pickle: a value is spoilt");
+		return prongi_write_fail(w, -ENOMEM, "pickle: a value is spoilt");
 	if (!prongi_is_collection(v))
 		return prongi_write_leaf(w, v);
 	if (prongi_has_mark(v, PRONGI_SHARED) || w->careful || w->urgent)

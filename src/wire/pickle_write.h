@@ -30,6 +30,9 @@ struct prongi_writer {
 	unsigned urgent;              /* and one of them has been */
 };
 
+/* Explain why what is being written cannot be, and where it is; return r. */
+int prongi_write_fail(struct prongi_writer *w, int r, const char *what);
+
 /* Write what is no collection, and its place in the memo if it is shared.  0, -ENOMEM,
    PRONG_MISMATCH. */
 int prongi_write_leaf(struct prongi_writer *w, const prong_value *v);

@@ -10,6 +10,11 @@ static const char *const kinds[] = {
 	"list", "tuple", "dict", "set",   "frozenset", "class", "object",
 };
 
+const char *prongi_kind_name(prong_kind kind)
+{
+	return (unsigned)kind < sizeof kinds / sizeof *kinds ? kinds[kind] : "what is no kind";
+}
+
 static const prong_value *or_none(const prong_value *v)
 {
 	return v ? v : &prongi_none;
@@ -34,7 +39,8 @@ int prong_value_as_int(const prong_value *v, int64_t *out)
 	if (v->kind != PRONG_INT && v->kind != PRONG_BOOL)
 		return mismatch(v, "an int");
 	if (v->flags & PRONGI_BIG)
-		return prongi_fail(-ERANGE, "value_as_int: it has %llu bytes",
+		return prongi_fail(-ERANGE,
+				   "value_as_int: an int of %llu bytes, and 8 are the most",
 				   (unsigned long long)v->size);
 	*out = v->i;
 	return 0;

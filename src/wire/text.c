@@ -40,7 +40,7 @@ static size_t sequence(const unsigned char *p, size_t n)
 	return 0;
 }
 
-bool prongi_is_text(const char *p, size_t n, bool *ascii)
+static size_t valid(const char *p, size_t n, bool *ascii)
 {
 	size_t i = 0, length;
 
@@ -50,13 +50,25 @@ bool prongi_is_text(const char *p, size_t n, bool *ascii)
 		while (i < n && (unsigned char)p[i] < 0x80)
 			i++;
 		if (i == n)
-			return true;
+			return i;
 		*ascii = false;
 		length = sequence((const unsigned char *)p + i, n - i);
 		if (!length)
-			return false;
+			return i;
 		i += length;
 	}
+}
+
+bool prongi_is_text(const char *p, size_t n, bool *ascii)
+{
+	return valid(p, n, ascii) == n;
+}
+
+size_t prongi_text_valid(const char *p, size_t n)
+{
+	bool ascii;
+
+	return valid(p, n, &ascii);
 }
 
 uint32_t prongi_text_next(const char **p)

@@ -254,7 +254,8 @@ prong_value *prong_value_new(prong_kind kind)
 	if (kind == PRONG_TEXT || kind == PRONG_BYTES || kind == PRONG_BYTEARRAY)
 		return prong_value_bytes(kind, NULL, 0);
 	if (kind < PRONG_LIST || kind > PRONG_FROZENSET) {
-		prongi_fail(-EINVAL, "value: kind %d has no empty one", (int)kind);
+		prongi_fail(-EINVAL, "value_new: %s (kind %d) has no empty one",
+			    prongi_kind_name(kind), (int)kind);
 		return NULL;
 	}
 	g = prongi_group_new(224, SIZE_MAX);
@@ -330,6 +331,19 @@ static prong_value *class_of(struct prongi_group *g, const char *name, size_t n)
 	return prongi_class(g, name, (size_t)(split - name), split + 1, (size_t)(end - split - 1));
 }
 
+/* Explain; the text may be anything. */
+static void no_name(const char *text, size_t n)
+{
+	struct prongi_outside v = {
+		.v = { .kind = PRONG_TEXT, .flags = PRONGI_STATIC | PRONGI_OUTSIDE, .size = n },
+		.data = text
+	};
+	char shown[72];
+
+	prong_value_print(&v.v, shown, sizeof shown);
+	prongi_fail(-EINVAL, "value: %s is no name of a class", shown);
+}
+
 prong_value *prong_value_bytes(prong_kind kind, const void *data, size_t n)
 {
 	bool text = kind == PRONG_TEXT || kind == PRONG_CLASS, ascii = false;
@@ -337,11 +351,17 @@ prong_value *prong_value_bytes(prong_kind kind, const void *data, size_t n)
 	prong_value *v;
 
 	if (!text && kind != PRONG_BYTES && kind != PRONG_BYTEARRAY && kind != PRONG_INT) {
-		prongi_fail(-EINVAL, "value: kind %d is not made of bytes", (int)kind);
+		prongi_fail(-EINVAL, "value_bytes: %s (kind %d) is not made of bytes",
+			    prongi_kind_name(kind), (int)kind);
 		return NULL;
 	}
-	if ((!data && n) || (text && !prongi_is_text(data ? data : "", n, &ascii))) {
-		prongi_fail(-EINVAL, "value: the text is not UTF-8");
+	if (!data && n) {
+		prongi_fail(-EINVAL, "value_bytes: data is NULL, and n is not 0");
+		return NULL;
+	}
+	if (text && !prongi_is_text(data ? data : "", n, &ascii)) {
+		prongi_fail(-EINVAL, "value: the text is not UTF-8 at byte %zu of %zu",
+			    prongi_text_valid(data, n), n);
 		return NULL;
 	}
 	g = n < SIZE_MAX / 4 ? prongi_group_new(sizeof(prong_value) + n + 16, SIZE_MAX) : NULL;
@@ -354,8 +374,7 @@ prong_value *prong_value_bytes(prong_kind kind, const void *data, size_t n)
 	else
 		v = prongi_data(g, kind, data, n);
 	if (!v && kind == PRONG_CLASS)
-		prongi_fail(-EINVAL, "value: \"%.*s\" is no name of a class", n > 64 ? 64 : (int)n,
-			    n ? (const char *)data : "");
+		no_name(data ? data : "", n);
 	if (v && ascii && kind == PRONG_TEXT)
 		v->flags |= PRONGI_ASCII;
 	if (!v || v->flags & PRONGI_STATIC)
@@ -398,7 +417,8 @@ static int why_not(const prong_value *v, const char *what)
 		return prongi_fail(-EINVAL, "%s: the collection is NULL", what);
 	if (prongi_has_mark(v, PRONGI_KEY))
 		return prongi_fail(-EINVAL, "%s: this tuple or frozenset is a key already", what);
-	return prongi_fail(-EINVAL, "%s: a value of kind %d takes no such items", what, v->kind);
+	return prongi_fail(-EINVAL, "%s: the value is of kind %s, and takes no such items", what,
+			   prongi_kind_name((prong_kind)v->kind));
 }
 
 /* A number of a group of its own goes over into v's: else a list of numbers would be as many

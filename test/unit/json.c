@@ -39,7 +39,7 @@ static void read_and_written_again(void **state)
 		{ "\"\\ud83d\\u0041\"", "\"\\ud83dA\"" },
 		{ "\"\\u0000\\u001f\"", "\"\\u0000\\u001f\"" },
 		{ "\"\xed\x95\x9c\xc3\xa9\"", "\"\xed\x95\x9c\xc3\xa9\"" },
-		{ "\"\x7f\"", "\"\x7f\"" },
+		{ "\"\x7f\xc2\x9b\xc2\xa0\"", "\"\\u007f\\u009b\xc2\xa0\"" },
 	};
 
 	(void)state;
@@ -135,33 +135,77 @@ static void limits_have_an_error_each(void **state)
 	prong_value_free(v);
 }
 
-static void refused(prong_value *v, int want)
+/* With these words. */
+static void refused(prong_value *v, int want, const char *detail)
 {
 	void *data = &data;
 	size_t size;
 
 	CHECK_EQ(prong_encode(v, PRONG_JSON, &data, &size, NULL), want);
+	CHECK_STR(prong_error_detail(), detail);
 	CHECK(data == &data);
 	prong_value_free(v);
 }
 
 static void some_values_have_no_json(void **state)
 {
+	uint8_t large[2000] = { [1999] = 1 };
 	prong_value *v;
 
 	(void)state;
-	refused(prong_value_float(1.0 / 0.0), PRONG_MISMATCH);
-	refused(prong_value_float(0.0 / 0.0), PRONG_MISMATCH);
-	refused(prong_value_bytes(PRONG_BYTES, "x", 1), PRONG_MISMATCH);
-	refused(prong_value_new(PRONG_SET), PRONG_MISMATCH);
-	refused(prong_value_object("a.b", NULL, NULL), PRONG_MISMATCH);
-	refused(prong_value_bytes(PRONG_CLASS, "a.b", 3), PRONG_MISMATCH);
+	refused(prong_value_float(1.0 / 0.0), PRONG_MISMATCH, "json: there is no inf");
+	refused(prong_value_float(0.0 / 0.0), PRONG_MISMATCH, "json: there is no nan");
+	refused(prong_value_bytes(PRONG_BYTES, "x", 1), PRONG_MISMATCH, "json: there is no bytes");
+	refused(prong_value_new(PRONG_SET), PRONG_MISMATCH, "json: there is no set");
+	refused(prong_value_object("a.b", NULL, NULL), PRONG_MISMATCH, "json: there is no object");
+	refused(prong_value_bytes(PRONG_CLASS, "a.b", 3), PRONG_MISMATCH,
+		"json: there is no class");
+	refused(prong_value_bytes(PRONG_INT, large, sizeof large), PRONG_MISMATCH,
+		"json: an int of more than 4,300 digits");
 	v = prong_value_new(PRONG_DICT);
 	CHECK_OK(prong_value_put(v, prong_value_int(1), prong_value_int(2)));
-	refused(v, PRONG_MISMATCH);
+	refused(v, PRONG_MISMATCH, "json: a key must be text, and is of kind int at key 1");
 	v = prong_value_new(PRONG_LIST);
 	CHECK_OK(prong_value_add(v, prong_value_dup(v)));
-	refused(v, -ELOOP);
+	refused(v, -ELOOP, "json: a collection is in itself at [0]");
+	v = prong_value_new(PRONG_LIST);
+	CHECK_EQ(prong_value_add(v, NULL), -ENOMEM);
+	refused(v, -ENOMEM, "json: a value is spoilt");
+}
+
+/* The third item of a list, which is the third item of a list, and so on. */
+static prong_value *third(prong_value *v, int times)
+{
+	while (times-- > 0) {
+		prong_value *list = prong_value_new(PRONG_LIST);
+
+		CHECK_OK(prong_value_add(list, prong_value_int(1)));
+		CHECK_OK(prong_value_add(list, prong_value_int(2)));
+		CHECK_OK(prong_value_add(list, v));
+		v = list;
+	}
+	return v;
+}
+
+static prong_value *under(const char *key, prong_value *v)
+{
+	prong_value *dict = prong_value_new(PRONG_DICT);
+
+	CHECK_OK(prong_value_put(dict, prong_value_text("first"), prong_value_int(1)));
+	CHECK_OK(prong_value_put(dict, prong_value_text(key), v));
+	return dict;
+}
+
+static void it_says_where(void **state)
+{
+	(void)state;
+	refused(under("jobs", third(under("x", prong_value_new(PRONG_SET)), 2)), PRONG_MISMATCH,
+		"json: there is no set at ['jobs'][2][2]['x']");
+	refused(under("\x1b[31m and more than has room here", prong_value_float(1.0 / 0.0)),
+		PRONG_MISMATCH, "json: there is no inf at ['\\x1b[31m and more than ...]");
+	refused(under("jobs", third(prong_value_float(1.0 / 0.0), 1000)), PRONG_MISMATCH,
+		"json: there is no inf at ...[2][2][2][2][2][2][2][2][2][2][2][2][2][2][2][2][2]"
+		"[2][2][2][2][2][2][2][2]");
 }
 
 static void the_locale_changes_nothing(void **state)
@@ -180,8 +224,11 @@ static void the_locale_changes_nothing(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	CASE(read_and_written_again),     CASE(malformed_is_refused_at_its_place),
-	CASE(limits_have_an_error_each),  CASE(some_values_have_no_json),
+	CASE(read_and_written_again),
+	CASE(malformed_is_refused_at_its_place),
+	CASE(limits_have_an_error_each),
+	CASE(some_values_have_no_json),
+	CASE(it_says_where),
 	CASE(the_locale_changes_nothing),
 };
 
