@@ -1,5 +1,5 @@
-/* Read a pickle file, print it as text and as JSON, and name the classes that it would need.
-   Nothing is run: the one inside would have a Python call os.system.
+/* Read a pickle file, print it as text and as JSON, and name the classes and functions that Python
+   would need.  Nothing is run: the one inside would have a Python call os.system.
    cc -std=c11 18-pickle.c $(pkg-config --cflags --libs prong-net) -o 18-pickle */
 #include <errno.h>
 #include <prong/net.h>
@@ -42,39 +42,25 @@ static void print_as(const prong_value *v, prong_format format, const char *name
 	free(text);
 }
 
-/* The classes in v.  Values may be in themselves, so it ends after so many looks. */
-static void name_classes(const prong_value *v, int *looks)
-{
-	if (!v || --*looks < 0)
-		return;
-	if (prong_value_class(v))
-		printf("it would need %s\n", prong_value_class(v));
-	name_classes(prong_value_args(v), looks);
-	name_classes(prong_value_state(v), looks);
-	for (size_t i = 0; i < prong_value_count(v); i++) {
-		name_classes(prong_value_key(v, i), looks);
-		name_classes(prong_value_at(v, i), looks);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	FILE *file = argc > 1 ? fopen(argv[1], "rb")
 			      : fmemopen((void *)sent, sizeof sent - 1, "rb");
-	prong_value *v;
-	int looks = 10000;
+	const prong_limits limits = { .depth = 1000 };
+	prong_value *v, *names;
 	size_t size;
 	void *data;
 
 	must(file ? 0 : -errno, argc > 1 ? argv[1] : "the pickle");
 	data = read_all(file, &size);
-	must(prong_decode_take(&v, PRONG_PICKLE, data, size, &(prong_limits){ .depth = 1000 }),
-	     "not a pickle that I read");
+	must(prong_pickle_names(&names, data, size, &limits), "not a pickle that I read");
+	must(prong_decode_take(&v, PRONG_PICKLE, data, size, &limits), "memory");
 	print_as(v, PRONG_REPR, "text");
 	print_as(v, PRONG_JSON, "JSON");
 	if (prong_value_kind(v) == PRONG_LIST)
 		print_as(prong_value_at(v, 0), PRONG_JSON, "the first, as JSON");
-	name_classes(v, &looks);
+	print_as(names, PRONG_REPR, "Python would need");
+	prong_value_free(names);
 	prong_value_free(v);
 	fclose(file);
 }

@@ -67,5 +67,14 @@ PRONG_MUST int prong_decode(prong_value **out, prong_format format, const void *
 PRONG_MUST int prong_decode_take(prong_value **out, prong_format format, void *data, size_t size,
 				 const prong_limits *limits);
 
+/* Read a pickle as prong_decode() does, and store a set of text, which the caller frees: the names
+   "module.name", in Python 3's spelling, of all classes and functions that Python would look up to
+   load it, in the order in which it would; those too of which the value that prong_decode() makes
+   shows nothing, as of what is called and dropped.  So the pickle may be given to Python when all
+   that these can do, with any arguments, is harmless; and not when it is refused here, for Python
+   would run it up to where it is wrong.  Return as prong_decode(). */
+PRONG_MUST int prong_pickle_names(prong_value **out, const void *data, size_t size,
+				  const prong_limits *limits);
+
 PRONG_END_DECLS
 #endif

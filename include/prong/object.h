@@ -33,10 +33,20 @@ PRONG_API prong_value *prong_value_object(const char *name, prong_value *args,
    that is to be called to make it.  NULL for other values, and where it is not said by a name. */
 PRONG_API const char *prong_value_class(const prong_value *v);
 
-/* Return the tuple of arguments that an object is made with, and its state; NULL when there is
-   none.  The items that it was given are those of prong_value_at() and prong_value_key(). */
+/* Return what is called to make an object: a class, by its name, or any value, such as an object
+   that Python could call.  NULL for other values. */
+PRONG_API const prong_value *prong_value_callable(const prong_value *v);
+
+/* Return the tuple of arguments that an object is made with, the dict of those that have names,
+   and its state; NULL when there is none.  The items that it was given are those of
+   prong_value_at() and prong_value_key(). */
 PRONG_API const prong_value *prong_value_args(const prong_value *v);
+PRONG_API const prong_value *prong_value_kwargs(const prong_value *v);
 PRONG_API const prong_value *prong_value_state(const prong_value *v);
+
+/* Return a list of the calls that change an object after it is made, for what they do: objects,
+   with the changed one as their first argument.  NULL when there is none. */
+PRONG_API const prong_value *prong_value_changes(const prong_value *v);
 
 PRONG_END_DECLS
 #endif

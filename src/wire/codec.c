@@ -105,16 +105,17 @@ static int decode(struct prongi_input *in, prong_format format, prong_value **ou
 	return r;
 }
 
-static int check_and_decode(prong_value **out, prong_format format, const void *data, size_t size,
-			    const prong_limits *limits, bool taken)
+static int check_and_decode(prong_value **out, prong_format format, struct prongi_input in,
+			    const prong_limits *limits)
 {
+	size_t size = in.size;
 	prong_limits l;
-	struct prongi_input in = { .data = data, .size = size, .taken = taken, .limits = &l };
 	int r = fill_limits(&l, limits, (size_t)64 << 20);
 
 	if (r)
 		return r;
-	if (!out || (!data && size))
+	in.limits = &l;
+	if (!out || (!in.data && size))
 		return prongi_fail(-EINVAL, "decode: a pointer is NULL");
 	if (format != PRONG_JSON &&
 	    (format < PRONG_PICKLE || format == 1 || format > PRONG_PICKLE_5))
@@ -129,11 +130,37 @@ static int check_and_decode(prong_value **out, prong_format format, const void *
 int prong_decode(prong_value **out, prong_format format, const void *data, size_t size,
 		 const prong_limits *limits)
 {
-	return check_and_decode(out, format, data, size, limits, false);
+	const struct prongi_input in = { .data = data, .size = size };
+
+	return check_and_decode(out, format, in, limits);
 }
 
 int prong_decode_take(prong_value **out, prong_format format, void *data, size_t size,
 		      const prong_limits *limits)
 {
-	return check_and_decode(out, format, data, size, limits, true);
+	const struct prongi_input in = { .data = data, .size = size, .taken = true };
+
+	return check_and_decode(out, format, in, limits);
+}
+
+/* The value that was read may be large, so the names are not of its group; but as many bytes are
+   enough for them. */
+int prong_pickle_names(prong_value **out, const void *data, size_t size, const prong_limits *limits)
+{
+	struct prongi_input in = { .data = data, .size = size };
+	prong_value *v, *names = prong_value_new(PRONG_SET);
+	int r;
+
+	if (!names)
+		return -ENOMEM;
+	in.names = names;
+	r = out ? check_and_decode(&v, PRONG_PICKLE, in, limits)
+		: prongi_fail(-EINVAL, "pickle_names: out is NULL");
+	if (r) {
+		prong_value_free(names);
+		return r;
+	}
+	prong_value_free(v);
+	*out = names;
+	return 0;
 }

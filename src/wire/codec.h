@@ -95,7 +95,8 @@ struct prongi_input {
 	size_t size;
 	bool taken; /* the values may point into data */
 	const prong_limits *limits;
-	uint32_t objects; /* so far */
+	uint32_t objects;   /* so far */
+	prong_value *names; /* NULL, or a set that all names of classes are put into */
 };
 
 /* Read one value into g. */

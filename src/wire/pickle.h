@@ -79,7 +79,8 @@ enum prongi_op {
 struct prongi_reader {
 	struct prongi_group *g;
 	const char *start, *p, *end;
-	bool taken; /* values may point into the input */
+	bool taken;         /* values may point into the input */
+	prong_value *names; /* of the input */
 	int protocol;
 	uint32_t objects, max_objects, max_depth, max_memo;
 	bool inexact; /* something changed that was in something already: heights may be too low */

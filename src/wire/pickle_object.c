@@ -15,6 +15,25 @@ static bool is_old_str(const struct prongi_reader *s, const char *module, size_t
 	       name_size == 3 && !memcmp(name, "str", 3);
 }
 
+/* Python would look this class up, whatever becomes of it. */
+static int note(struct prongi_reader *s, const prong_value *v)
+{
+	const char *name = prong_value_class(v);
+	size_t n = v->size - (size_t)(name - prongi_bytes(v)), found;
+	struct prongi_outside text = {
+		.v = { .kind = PRONG_TEXT, .flags = PRONGI_STATIC | PRONGI_OUTSIDE, .size = n },
+		.data = name
+	};
+	struct prongi_group *g = prongi_group_of(s->names);
+	prong_value *copy;
+	int r = prongi_key_find((const struct prongi_table *)s->names, &text.v, &found);
+
+	if (r || found != SIZE_MAX)
+		return r;
+	copy = prongi_data(g, PRONG_TEXT, name, n);
+	return copy ? prongi_insert(g, s->names, copy, NULL) : -ENOMEM;
+}
+
 /* Names are Python 3's, whatever the protocol calls them; and one module has a name that only some
    versions know. */
 int prongi_reader_class(struct prongi_reader *s, const char *module, size_t module_size,
@@ -41,6 +60,8 @@ int prongi_reader_class(struct prongi_reader *s, const char *module, size_t modu
 	v = prongi_class(s->g, module, module_size, name, name_size);
 	if (v && old)
 		v->flags |= PRONGI_OLD;
+	if (v && s->names && note(s, v))
+		return -ENOMEM;
 	return prongi_reader_push(s, v);
 }
 

@@ -574,6 +574,7 @@ int prongi_pickle_read(struct prongi_input *in, struct prongi_group *g, prong_va
 		.p = in->data,
 		.end = in->data + in->size,
 		.taken = in->taken,
+		.names = in->names,
 		.max_objects = in->limits->objects,
 		.max_depth = in->limits->depth,
 		.max_memo = in->limits->memo,

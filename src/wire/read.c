@@ -167,12 +167,32 @@ const char *prong_value_class(const prong_value *v)
 	return prongi_bytes(v) + strlen(prongi_bytes(v)) + 1;
 }
 
+static const prong_value *object_part(const prong_value *v, size_t part)
+{
+	return prong_value_kind(v) == PRONG_OBJECT ? prongi_part(v, part) : NULL;
+}
+
+const prong_value *prong_value_callable(const prong_value *v)
+{
+	return object_part(v, PRONGI_CALLABLE);
+}
+
 const prong_value *prong_value_args(const prong_value *v)
 {
-	return prong_value_kind(v) == PRONG_OBJECT ? prongi_as_object(v)->args : NULL;
+	return object_part(v, PRONGI_ARGS);
+}
+
+const prong_value *prong_value_kwargs(const prong_value *v)
+{
+	return object_part(v, PRONGI_KWARGS);
 }
 
 const prong_value *prong_value_state(const prong_value *v)
 {
-	return prong_value_kind(v) == PRONG_OBJECT ? prongi_as_object(v)->state : NULL;
+	return object_part(v, PRONGI_STATE);
+}
+
+const prong_value *prong_value_changes(const prong_value *v)
+{
+	return object_part(v, PRONGI_SETTER);
 }

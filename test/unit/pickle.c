@@ -410,6 +410,8 @@ static void a_tuple_in_itself_cannot_be_written(void **state)
 	CHECK_OK(prong_value_add(u, prong_value_dup(t)));
 	for (int i = 0; i < 4; i++)
 		CHECK_EQ(prong_encode(t, protocols[i], &data, &size, NULL), -ELOOP);
+	CHECK_STR(prong_error_detail(), "pickle: a tuple, or what an object is made of, is part of "
+					"itself at [0][0][0][0]");
 	prong_value_free(t);
 }
 

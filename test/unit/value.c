@@ -85,6 +85,7 @@ static void ints_of_any_size(void **state)
 	v = prong_value_bytes(PRONG_INT, two_64, sizeof two_64);
 	n = 7;
 	CHECK_EQ(prong_value_as_int(v, &n), -ERANGE);
+	CHECK_STR(prong_error_detail(), "value_as_int: an int of 9 bytes, and 8 are the most");
 	CHECK_EQ(n, 7);
 	CHECK(prong_value_data(v, &size) && size == sizeof two_64);
 	prints(v, "18446744073709551616");
@@ -159,6 +160,8 @@ static void text_is_utf8_with_surrogates(void **state)
 		CHECK(!prong_value_text(bad[i]));
 		CHECK(strstr(prong_error_detail(), "UTF-8"));
 	}
+	CHECK(!prong_value_text("abcdefgh\xc3\xa9\x80z"));
+	CHECK_STR(prong_error_detail(), "value: the text is not UTF-8 at byte 10 of 12");
 	CHECK(!prong_value_text(NULL));
 	v = prong_value_bytes(PRONG_TEXT, "a\0b", 3);
 	CHECK(prong_value_data(v, &n) && n == 3);
@@ -198,6 +201,15 @@ static void what_takes_no_items_says_so(void **state)
 	(void)state;
 	CHECK_EQ(prong_value_add(NULL, prong_value_int(5000)), -EINVAL);
 	CHECK_EQ(prong_value_add(d, prong_value_int(5000)), -EINVAL);
+	CHECK_STR(prong_error_detail(),
+		  "value_add: the value is of kind dict, and takes no such items");
+	CHECK(!prong_value_new(PRONG_INT));
+	CHECK_STR(prong_error_detail(), "value_new: int (kind 2) has no empty one");
+	CHECK(!prong_value_bytes((prong_kind)99, "", 0));
+	CHECK_STR(prong_error_detail(),
+		  "value_bytes: what is no kind (kind 99) is not made of bytes");
+	CHECK(!prong_value_bytes(PRONG_TEXT, NULL, 1));
+	CHECK_STR(prong_error_detail(), "value_bytes: data is NULL, and n is not 0");
 	CHECK_EQ(prong_value_put(l, prong_value_int(5000), prong_value_int(6000)), -EINVAL);
 	CHECK_EQ(prong_value_put(NULL, prong_value_int(5000), NULL), -EINVAL);
 	CHECK_EQ(prong_value_add(prong_value_bool(true), prong_value_int(5000)), -EINVAL);
@@ -546,34 +558,6 @@ static void what_is_cut_ends_with_dots(void **state)
 	}
 }
 
-static void objects_are_shown_as_calls(void **state)
-{
-	prong_value *args = list_of(0), *v;
-
-	(void)state;
-	CHECK(!prong_value_object("builtins.ValueError", args, NULL)); /* no tuple */
-	CHECK(!prong_value_object("nodot", NULL, NULL));
-	CHECK(!prong_value_object(NULL, NULL, NULL));
-	CHECK(!prong_value_object("a.b\n", NULL, NULL));
-	prints(prong_value_object("builtins.ValueError",
-				  tuple(prong_value_text("no"), prong_value_int(7)), NULL),
-	       "ValueError('no', 7)");
-	v = prong_value_object("app.model:Outer.Inner", NULL, from("{'x': [1, 2]}"));
-	CHECK_STR(prong_value_class(v), "app.model.Outer.Inner");
-	CHECK_EQ(prong_value_count(prong_value_args(v)), 0);
-	CHECK_EQ(prong_value_kind(prong_value_find(prong_value_state(v), "x")), PRONG_LIST);
-	CHECK_EQ(prong_value_kind(v), PRONG_OBJECT);
-	CHECK_OK(prong_value_add(v, prong_value_int(5)));
-	CHECK_OK(prong_value_put(v, prong_value_text("k"), prong_value_int(6)));
-	CHECK_EQ(prong_value_count(v), 2);
-	CHECK(!prong_value_key(v, 0));
-	CHECK_STR(prong_value_data(prong_value_key(v, 1), NULL), "k");
-	prints(v, "<app.model.Outer.Inner() state {'x': [1, 2]} items 5, 'k': 6>");
-	prints(prong_value_bytes(PRONG_CLASS, "builtins.len", 12), "<class 'len'>");
-	CHECK(!prong_value_class(NULL));
-	CHECK(!prong_value_args(NULL));
-}
-
 static const struct CMUnitTest tests[] = {
 	CASE(each_kind_is_what_was_made),
 	CASE(ints_of_any_size),
@@ -593,7 +577,6 @@ static const struct CMUnitTest tests[] = {
 	CASE(an_item_outlives_its_tree),
 	CASE(threads_read_at_once),
 	CASE(what_is_cut_ends_with_dots),
-	CASE(objects_are_shown_as_calls),
 };
 
 TEST_MAIN(tests, TEST_CLOSED, NULL)
