@@ -4,6 +4,7 @@
 #include "wire/resolve.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <prong/error.h>
 #include <stdio.h>
@@ -65,6 +66,24 @@ static bool part(const char *text, char host[PRONGI_HOST_MOST], char port[6])
 	return true;
 }
 
+/* An address of IPv4 in the dress of IPv6, which a socket that is for IPv6 alone does not take. */
+static void undress(struct prongi_place *p)
+{
+	struct sockaddr_in6 in6;
+	struct sockaddr_in in = { .sin_family = AF_INET };
+
+	if (p->at.ss_family != AF_INET6)
+		return;
+	memcpy(&in6, &p->at, sizeof in6);
+	if (!IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr))
+		return;
+	in.sin_port = in6.sin6_port;
+	memcpy(&in.sin_addr, in6.sin6_addr.s6_addr + 12, 4);
+	memset(&p->at, 0, sizeof p->at);
+	memcpy(&p->at, &in, sizeof in);
+	p->size = sizeof in;
+}
+
 static int find_tcp(struct prongi_places *out, const char *address, prong_time deadline,
 		    const char *what)
 {
@@ -78,7 +97,11 @@ static int find_tcp(struct prongi_places *out, const char *address, prong_time d
 	if (r > 0)
 		return prongi_fail(r, "%s: \"%.90s\" was not found until the deadline, or a cancel",
 				   what, host);
-	return r ? prongi_fail(r, "%s: \"%.90s\": %s", what, host, why) : 0;
+	if (r)
+		return prongi_fail(r, "%s: \"%.90s\": %s", what, host, why);
+	for (size_t i = 0; i < out->n; i++)
+		undress(&out->place[i]);
+	return 0;
 }
 
 int prongi_address_find(struct prongi_places *out, const char *address, prong_time deadline,
@@ -113,10 +136,21 @@ static const struct sockaddr_in6 *v6(const struct prongi_place *p)
 	return (const struct sockaddr_in6 *)(const void *)&p->at;
 }
 
+/* Of an address that is good at one interface alone. */
+static void scope_text(unsigned scope, char text[IF_NAMESIZE + 1])
+{
+	char name[IF_NAMESIZE];
+
+	if (scope && if_indextoname(scope, name))
+		snprintf(text, IF_NAMESIZE + 1, "%%%s", name);
+	else if (scope)
+		snprintf(text, IF_NAMESIZE + 1, "%%%u", scope);
+}
+
 void prongi_address_text(const struct prongi_place *p, char text[PRONGI_ADDRESS_MOST])
 {
 	const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)&p->at;
-	char host[INET6_ADDRSTRLEN] = "?";
+	char host[INET6_ADDRSTRLEN] = "?", scope[IF_NAMESIZE + 1] = "";
 	size_t n = p->size - offsetof(struct sockaddr_un, sun_path);
 
 	switch (p->at.ss_family) {
@@ -127,7 +161,8 @@ void prongi_address_text(const struct prongi_place *p, char text[PRONGI_ADDRESS_
 		return;
 	case AF_INET6:
 		inet_ntop(AF_INET6, &v6(p)->sin6_addr, host, sizeof host);
-		snprintf(text, PRONGI_ADDRESS_MOST, "tcp://[%s]:%u", host,
+		scope_text(v6(p)->sin6_scope_id, scope);
+		snprintf(text, PRONGI_ADDRESS_MOST, "tcp://[%s%s]:%u", host, scope,
 			 (unsigned)ntohs(v6(p)->sin6_port));
 		return;
 	default: /* the path may end without a NUL; a client's socket has none at all */

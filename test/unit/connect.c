@@ -1,5 +1,6 @@
 /* Listening and connecting: addresses, options, and what is at the other end. */
 #include "raw.h"
+#include "wire/address.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -67,6 +68,31 @@ static void wrong_addresses(void **state)
 	CHECK_EQ(prong_connect(&c, NULL, &auth, soon()), -EINVAL);
 	CHECK_EQ(prong_listener_open(&l, NULL, &auth), -EINVAL);
 	CHECK(!l && !c);
+}
+
+/* What is bound to an interface says so; what is of IPv4 is written as such. */
+static void places_as_text(void **state)
+{
+	static const struct {
+		const char *address, *text;
+	} t[] = {
+		{ "tcp://127.1:80", "tcp://127.0.0.1:80" },
+		{ "tcp://[0:0::1]:0", "tcp://[::1]:0" },
+		{ "tcp://[::ffff:10.1.2.3]:65535", "tcp://10.1.2.3:65535" },
+		{ "tcp://[fe80::1%lo]:80", "tcp://[fe80::1%lo]:80" },
+		{ "unix:a b", "unix:a b" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		struct prongi_places places;
+		char text[PRONGI_ADDRESS_MOST];
+
+		CHECK_OK(prongi_address_find(&places, t[i].address, PRONG_NOW, "test"));
+		CHECK_EQ(places.n, 1);
+		prongi_address_text(&places.place[0], text);
+		CHECK_STR(text, t[i].text);
+	}
 }
 
 /* Where there is no name server it says that it cannot tell now. */
@@ -319,6 +345,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(wrong_addresses),
+		CASE(places_as_text),
 		CASE(a_name_that_is_none),
 		CASE(wrong_options),
 		CASE(only_this_machine_unless_asked),

@@ -70,7 +70,13 @@ static bool has_v6(void)
 
 static void over_each_kind_of_address(void **state)
 {
+	const prong_auth auth = raw_auth();
+	prong_listener *l;
+
 	(void)state;
+	CHECK_OK(prong_listener_open(&l, "tcp://[::ffff:127.0.0.1]:0", &auth));
+	CHECK(strncmp(prong_listener_address(l), "tcp://127.0.0.1:", 16) == 0);
+	prong_listener_close(l);
 	talk_at("tcp://127.0.0.1:0");
 	talk_at(path("talk"));
 	CHECK(access(path("talk") + 5, F_OK) != 0); /* its name went with it */
