@@ -12,6 +12,7 @@
 #   make model [NAME=...]    search the states of the models, see doc/model.md
 #   make soak [SECONDS=60]   kill producers and consumers of one queue at random
 #   make fuzz [TARGET=pickle] [SECONDS=120]   run the fuzzers, each so long
+#   make chaos               cut, split and delay a connection at every byte
 #   make interop             values there and back, and connections, with each CPython found
 #   make install [DESTDIR=...] [PREFIX=/usr/local]
 #   make clean
@@ -67,6 +68,9 @@ soak: build
 fuzz: setup
 	@SECONDS=$(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),120) tools/fuzz.sh $(TARGET)
 
+chaos: build
+	@PRONG_TEST_SCALE=100 $(BUILD)/test/unit/unit-chaos
+
 interop: build
 	@tools/interop.sh $(BUILD)/test/interop
 
@@ -77,5 +81,5 @@ install: build
 clean:
 	@rm -rf build
 
-.PHONY: all build setup demo check bench kill model soak fuzz interop install clean
+.PHONY: all build setup demo check bench kill model soak fuzz chaos interop install clean
 .NOTPARALLEL:
