@@ -1,5 +1,6 @@
 /* Encoding values as pickles, and decoding them, beside CPython's C accelerator on the same data: a
-   list of a million ints, 100,000 small dicts, 64 MiB of bytes, a tree of 65,535 lists.
+   list of a million ints, 100,000 small dicts, 64 MiB of bytes, a tree of 65,535 lists, 150 chains
+   of 450 lists in each other, about as deep as CPython goes.
 
    Each subject takes the best of three in a run, and frees what it has decoded within the time.
    The floor copies as many bytes as the pickle has into fresh memory.  What prong encodes was
@@ -90,6 +91,28 @@ static prong_value *make_tree(void)
 	return tree(16);
 }
 
+static prong_value *chain(int depth)
+{
+	prong_value *v = prong_value_new(PRONG_NONE), *outer;
+
+	for (int i = 0; i < depth; i++) {
+		outer = prong_value_new(PRONG_LIST);
+		must(prong_value_add(outer, v), "add");
+		must(prong_value_add(outer, prong_value_int(i)), "add");
+		v = outer;
+	}
+	return v;
+}
+
+static prong_value *make_deep(void)
+{
+	prong_value *v = prong_value_new(PRONG_LIST);
+
+	for (int i = 0; i < 150; i++)
+		must(prong_value_add(v, chain(450)), "add");
+	return v;
+}
+
 struct data {
 	const char *name;
 	prong_value *(*make)(void);
@@ -100,6 +123,7 @@ static const struct data ints = { "ints", make_ints, 4871352 };
 static const struct data dicts = { "dicts", make_dicts, 3858315 };
 static const struct data bytes = { "bytes", make_bytes, 67108873 };
 static const struct data trees = { "tree", make_tree, 458812 };
+static const struct data deep = { "deep", make_deep, 434320 };
 
 /* --- subjects --------------------------------------------------------------------------------- */
 
@@ -280,5 +304,5 @@ MISSING(no_313, "3.13")
 
 const struct bench_case bench_codec[] = {
 	CODEC("ints", ints),  CODEC("dicts", dicts), CODEC("bytes", bytes),
-	CODEC("tree", trees), { .name = NULL },
+	CODEC("tree", trees), CODEC("deep", deep),   { .name = NULL },
 };

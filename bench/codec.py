@@ -1,6 +1,6 @@
 """What CPython's C pickle takes for the data of bench/codec.c:
 
-    pythonX.Y codec.py ints|dicts|bytes|tree
+    pythonX.Y codec.py ints|dicts|bytes|tree|deep
 
 prints the best of three, in ms, of encoding and of decoding (the value is freed within).  The
 protocol is 4, or the highest below that this version has.
@@ -19,6 +19,13 @@ def tree(depth):
     return None if depth == 0 else [tree(depth - 1), tree(depth - 1), depth]
 
 
+def chain(depth):
+    value = None
+    for i in range(depth):
+        value = [value, i]
+    return value
+
+
 def make(name):
     if name == "ints":
         return list(range(10 ** 6))
@@ -28,6 +35,8 @@ def make(name):
         ]
     if name == "bytes":
         return b"x" * (64 << 20)
+    if name == "deep":
+        return [chain(450) for _ in range(150)]
     return tree(16)
 
 
