@@ -1,7 +1,7 @@
 /* Put ten random numbers on a queue that other programs reach over the network, and print what they
    put on another.  Run 10-task-worker meanwhile, or its twin in Python, as many as you like.
 
-      09-task-master [tcp://127.0.0.1:5000 [abc]]      the address, and the key
+      09-task-master [tcp://127.0.0.1:5000 [FILE]]      the address, and where the key is
 
    cc -std=c11 09-task-master.c $(pkg-config --cflags --libs prong-net) -o 09-task-master */
 #include <prong/net.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "must.h"
+#include "key.h"
 
 enum {
 	TASKS = 10,
@@ -42,7 +42,7 @@ static void print_results(prong_queue *results)
 int main(int argc, char **argv)
 {
 	const char *address = argc > 1 ? argv[1] : "tcp://127.0.0.1:5000";
-	const char *key = argc > 2 ? argv[2] : "abc";
+	const char *key = key_from(argc > 2 ? argv[2] : NULL);
 	const prong_manager_opts opts = {
 		.auth = { .key = key, .key_size = strlen(key), .old_python = true }
 	};

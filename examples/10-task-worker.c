@@ -2,7 +2,7 @@
    text, until none has come for a second.  The manager may be 09-task-master or its twin in Python:
    both queues are to this program as if they were its own.
 
-      10-task-worker [tcp://127.0.0.1:5000 [abc]]      the address, and the key
+      10-task-worker [tcp://127.0.0.1:5000 [FILE]]      the address, and where the key is
 
    cc -std=c11 10-task-worker.c $(pkg-config --cflags --libs prong-net) -o 10-task-worker */
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <prong/net.h>
 #include <stdio.h>
 #include <string.h>
-#include "must.h"
+#include "key.h"
 
 static int64_t take_number(prong_value *v)
 {
@@ -40,7 +40,7 @@ static int work(prong_queue *tasks, prong_queue *results)
 int main(int argc, char **argv)
 {
 	const char *address = argc > 1 ? argv[1] : "tcp://127.0.0.1:5000";
-	const char *key = argc > 2 ? argv[2] : "abc";
+	const char *key = key_from(argc > 2 ? argv[2] : NULL);
 	const prong_auth auth = { .key = key, .key_size = strlen(key), .old_python = true };
 	prong_queue *tasks, *results;
 	prong_remote *there;

@@ -10,8 +10,9 @@ if [ "$1" = -v ]; then
 	shift
 fi
 master=$1 worker=$2 n=${3:-1}
-key=pair-of-programs-$$
 dir=$(mktemp -d) || exit 1
+key=$dir/key # nobody else may look into that directory
+echo "pair-of-programs-$$" >"$key"
 workers=
 trap 'kill $pid $workers 2>/dev/null; rm -rf "$dir"' EXIT
 pid=
@@ -29,8 +30,8 @@ esac
 : >"$dir/master.out"
 # A program takes tcp://HOST:PORT, the scripts a port or HOST:PORT.
 case $master in
-*.py) python3 "$master" 0 $key >"$dir/master.out" 2>&1 & ;;
-*) "$master" tcp://127.0.0.1:0 $key >"$dir/master.out" 2>&1 & ;;
+*.py) python3 "$master" 0 "$key" >"$dir/master.out" 2>&1 & ;;
+*) "$master" tcp://127.0.0.1:0 "$key" >"$dir/master.out" 2>&1 & ;;
 esac
 pid=$!
 until address=$(sed -n 's/^Serve at \(tcp:.*\)\.\.\.$/\1/p' "$dir/master.out") && [ -n "$address" ]; do
@@ -39,8 +40,8 @@ until address=$(sed -n 's/^Serve at \(tcp:.*\)\.\.\.$/\1/p' "$dir/master.out") &
 done
 for i in $(seq "$n"); do
 	case $worker in
-	*.py) python3 "$worker" "${address#tcp://}" $key >"$dir/worker$i.out" 2>&1 & ;;
-	*) "$worker" "$address" $key >"$dir/worker$i.out" 2>&1 & ;;
+	*.py) python3 "$worker" "${address#tcp://}" "$key" >"$dir/worker$i.out" 2>&1 & ;;
+	*) "$worker" "$address" "$key" >"$dir/worker$i.out" 2>&1 & ;;
 	esac
 	workers="$workers $!"
 done

@@ -1,6 +1,6 @@
 """The twin of 09-task-master.c: ten random numbers go out, results come back.
 
-    python3 09-task-master.py [PORT [KEY]]
+    python3 09-task-master.py [PORT [FILE]]
 """
 
 import queue
@@ -30,7 +30,7 @@ QueueManager.register('get_result_queue', callable=get_result_queue)
 
 def main():
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
-    key = sys.argv[2].encode() if len(sys.argv) > 2 else b'abc'
+    key = open(sys.argv[2], 'rb').readline().strip() if len(sys.argv) > 2 else b'abc'
     manager = QueueManager(address=('127.0.0.1', port), authkey=key)
     manager.start()
     print('Serve at tcp://%s:%d...' % manager.address, flush=True)

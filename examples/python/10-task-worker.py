@@ -1,6 +1,6 @@
 """The twin of 10-task-worker.c: takes numbers, puts back their squares as text.
 
-    python3 10-task-worker.py [HOST:PORT [KEY]]
+    python3 10-task-worker.py [HOST:PORT [FILE]]
 """
 
 import queue
@@ -18,7 +18,7 @@ QueueManager.register('get_result_queue')
 
 def main():
     host, _, port = (sys.argv[1] if len(sys.argv) > 1 else '127.0.0.1:5000').rpartition(':')
-    key = sys.argv[2].encode() if len(sys.argv) > 2 else b'abc'
+    key = open(sys.argv[2], 'rb').readline().strip() if len(sys.argv) > 2 else b'abc'
     print('Connect to %s:%s...' % (host, port))
     manager = QueueManager(address=(host, int(port)), authkey=key)
     manager.connect()
