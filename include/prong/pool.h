@@ -14,9 +14,11 @@
    they end with it.  What was not done by then fails with PRONG_CRASHED.  Workers do not end at an
    interrupt from the terminal: it reaches the program, and the program decides.
 
-   A task may wait for others of its pool, at any depth.  One that waits is not counted as a
-   worker meanwhile: another comes in its place; in a pool of threads, the one that waits runs the
-   awaited task itself if that has not begun.
+   A task may wait for others of its pool, at any depth, by any call of the library.  One that waits
+   is not counted as a worker meanwhile: another comes in its place.  In a pool of threads, one that
+   has no limit and waits with PRONG_FOREVER for a task that has not begun, runs it itself; then
+   who cancels the one that waits, cancels both.  Two pools must not wait for each other: a task
+   keeps its worker while it waits for another pool's.
 
    The end: close, then join; free does all that is needed.
 

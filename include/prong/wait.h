@@ -46,7 +46,7 @@ typedef struct prong_source {
 } prong_source;
 
 /* Block until at least one of the n sources is ready, and say in each whether it is.  Who waits
-   so in a task, for another of the same pool, keeps a worker busy: prong_future_wait() does not.
+   so in a task, for another of the same pool, holds no worker up: see pool.h.
    What is waited for is not freed meanwhile: prong_queue_free() is -EBUSY, and a connection
    that is freed is ready.
    Return 0; and, with nothing stored, PRONG_TIMEDOUT; -EINVAL (a source with no pointer

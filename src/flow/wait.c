@@ -156,6 +156,7 @@ struct wait {
 	prong_time deadline;
 	const void **names; /* room for n */
 	bool named;	    /* what is waited for, in the slot */
+	bool lent;	    /* for a pool's task: to be taken back */
 };
 
 /* Look at the descriptors now.  Return how many are ready; -errno. */
@@ -304,6 +305,15 @@ static int sleep_on_fds(struct wait *w)
 	return r < 0 ? r : r || until.ns_ < w->deadline.ns_ ? 0 : PRONG_TIMEDOUT;
 }
 
+/* Who waits in a task for one of its pool lets somebody else work. */
+static bool lend(const struct wait *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->s[i].future && prongi_future_ops->lend(w->s[i].future))
+			return true;
+	return false;
+}
+
 static int wait_for(struct wait *w)
 {
 	int r = 0;
@@ -327,6 +337,7 @@ static int wait_for(struct wait *w)
 			r = name_all(w);
 		if (r)
 			return r;
+		w->lent = w->lent || lend(w);
 		r = w->nfds + w->nouter ? sleep_on_fds(w) : sleep_on_words(w);
 	}
 }
@@ -355,6 +366,8 @@ static int wait_with(struct wait *w)
 	r = wait_for(w);
 	if (w->named)
 		unname(w);
+	if (w->lent)
+		prongi_future_ops->take_back();
 	free(memory);
 	return r;
 }

@@ -31,12 +31,15 @@ bool prong_future_done(const prong_future *f)
 
 /* --- waiting -------------------------------------------------------------------------------- */
 
-/* The worker in which the caller waits, for a task of the same pool; or NULL. */
+/* What the caller runs as a worker of that pool; or NULL.  On top of it may be tasks of sequential
+   pools. */
 static struct prongi_running *inside(const struct prong_pool *pool)
 {
 	struct prongi_running *here = prongi_running;
 
-	return here && here->pool == pool && here->worker ? here : NULL;
+	while (here && !here->worker)
+		here = here->outer;
+	return here && here->pool == pool ? here : NULL;
 }
 
 static bool runs_here(const struct prong_future *f)
@@ -47,30 +50,78 @@ static bool runs_here(const struct prong_future *f)
 	return false;
 }
 
-/* In a pool of threads: if f has not begun, do it at once.  Nothing else is ever run on top of the
-   task that waits, for that might wait for what lies beneath it. */
-static bool run_here(struct prongi_running *here, struct prong_future *f)
+static bool is_told(const struct prongi_running *here)
 {
-	uint64_t v = prongi_task_look(f), current, deadline, before, scope;
-	struct prongi_worker *w = here->worker;
+	return prongi_task_look(here->task) & PRONGI_TASK_TOLD;
+}
 
-	if (!here->pool->kind->shares || prongi_task_phase(v) != PRONGI_TASK_QUEUED ||
-	    !prongi_task_step(f, &v, prongi_worker_running(w, v)))
+/* What the caller runs, or something beneath it, is to end. */
+static bool told(const struct prongi_running *here)
+{
+	if (is_told(here))
+		return true;
+	/* seq_cst: pairs with tell_worker(); it finds us where we are, or we what it says. */
+	if (!atomic_load_explicit(&here->worker->told, memory_order_seq_cst))
 		return false;
-	current = atomic_load_explicit(&w->current, memory_order_relaxed);
-	deadline = atomic_load_explicit(&w->deadline, memory_order_relaxed);
-	atomic_store_explicit(&w->current, f->index + 1, memory_order_relaxed);
+	while ((here = here->outer) != NULL)
+		if (here->worker && is_told(here))
+			return true;
+	return false;
+}
+
+/* f, which the caller runs or is about to, lies on one that was told: so it is told. */
+static void pass_on(struct prongi_worker *w, struct prong_future *f)
+{
+	uint64_t v = prongi_task_look(f);
+	struct prongi_scope scope = { (uint32_t)atomic_load_explicit(&w->scope_slot,
+								     memory_order_relaxed),
+				      atomic_load_explicit(&w->scope, memory_order_relaxed) };
+
+	while (!(v & PRONGI_TASK_TOLD) && !prongi_task_step(f, &v, v | PRONGI_TASK_TOLD))
+		;
+	prongi_scope_cancel(scope);
+}
+
+/* On top of what the caller runs. */
+static void run_on_top(struct prongi_running *here, struct prong_future *f)
+{
+	struct prongi_worker *w = here->worker;
+	uint64_t current = atomic_load_explicit(&w->current, memory_order_relaxed);
+	uint64_t began = atomic_load_explicit(&w->began, memory_order_relaxed);
+	uint64_t scope = atomic_load_explicit(&w->scope, memory_order_relaxed), before;
+
 	prongi_worker_clock(here->pool, w, f);
-	scope = atomic_load_explicit(&w->scope, memory_order_relaxed);
 	prongi_worker_scope(w, &before);
+	/* seq_cst: pairs with mind_task(), supervise.c, as told() says. */
+	atomic_store_explicit(&w->current, f->index + 1, memory_order_seq_cst);
+	if (told(here))
+		pass_on(w, f);
 	(void)prongi_task_run(here->pool, w, f);
 	prongi_scope_end(before);
 	/* release: pairs with cancel_task(), supervise.c. */
 	atomic_store_explicit(&w->scope, scope, memory_order_release);
-	atomic_store_explicit(&w->current, current, memory_order_relaxed);
-	atomic_store_explicit(&w->deadline, deadline, memory_order_relaxed);
-	if (prongi_task_look(here->task) & PRONGI_TASK_TOLD)
-		prongi_pool_ring(here->pool); /* nobody could see whose scope it was */
+	atomic_store_explicit(&w->began, began, memory_order_relaxed);
+	atomic_store_explicit(&w->deadline, 0, memory_order_relaxed);
+	atomic_store_explicit(&w->current, current, memory_order_seq_cst); /* as above */
+	if (told(here))
+		pass_on(w, here->task); /* who told it may have cancelled the scope of f */
+}
+
+/* In a pool of threads.  Nothing but the awaited task is ever run on top of the one that waits, for
+   it might wait for what lies beneath it; and nothing on top of one whose time may run out
+   meanwhile, for only a wait can give up. */
+bool prongi_wait_inside_run(struct prong_future *f, prong_time deadline)
+{
+	struct prongi_running *here = inside(prongi_task_pool(f));
+	uint64_t v = prongi_task_look(f);
+
+	if (!here || !here->pool->kind->shares || deadline.ns_ != PRONG_FOREVER.ns_ ||
+	    atomic_load_explicit(&here->worker->deadline, memory_order_relaxed) || told(here))
+		return false;
+	if (prongi_task_phase(v) != PRONGI_TASK_QUEUED ||
+	    !prongi_task_step(f, &v, prongi_worker_running(here->worker, v)))
+		return false;
+	run_on_top(here, f);
 	return true;
 }
 
@@ -143,35 +194,35 @@ static int wait_for(struct prong_pool *pool, struct prong_future *f, prong_time 
 	return prongi_task_over(prongi_task_look(f)) ? 0 : r;
 }
 
-void prongi_wait_inside_begin(struct prong_pool *pool)
+struct prongi_worker *prongi_wait_inside_begin(struct prong_pool *pool)
 {
 	struct prongi_running *here = inside(pool);
 
 	if (!here)
-		return;
+		return NULL;
 	atomic_fetch_add_explicit(&here->worker->waits, 1, memory_order_relaxed);
 	prongi_pool_ring(pool);
+	return here->worker;
 }
 
-void prongi_wait_inside_end(struct prong_pool *pool)
+void prongi_wait_inside_end(struct prong_pool *pool, struct prongi_worker *w)
 {
-	struct prongi_running *here = inside(pool);
-
-	if (!here)
+	if (!w)
 		return;
-	atomic_fetch_sub_explicit(&here->worker->waits, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&w->waits, 1, memory_order_relaxed);
 	prongi_pool_ring(pool);
 }
 
-static int wait_inside(struct prongi_running *here, struct prong_future *f, prong_time deadline)
+static int wait_inside(struct prong_pool *pool, struct prong_future *f, prong_time deadline)
 {
+	struct prongi_worker *w;
 	int r;
 
-	if (run_here(here, f))
+	if (prongi_wait_inside_run(f, deadline))
 		return 0;
-	prongi_wait_inside_begin(here->pool);
-	r = wait_for(here->pool, f, deadline);
-	prongi_wait_inside_end(here->pool);
+	w = deadline.ns_ > 0 ? prongi_wait_inside_begin(pool) : NULL;
+	r = wait_for(pool, f, deadline);
+	prongi_wait_inside_end(pool, w);
 	return r;
 }
 
@@ -186,8 +237,6 @@ void prongi_future_watch(struct prong_future *f)
 
 int prong_future_wait(prong_future *f, prong_time deadline)
 {
-	struct prongi_running *here;
-	struct prong_pool *pool;
 	int r = check(f, "future_wait");
 
 	if (r)
@@ -196,9 +245,7 @@ int prong_future_wait(prong_future *f, prong_time deadline)
 		return 0;
 	if (runs_here(f))
 		return prongi_fail(PRONG_DEADLOCK, "future_wait: it is the caller's own task");
-	pool = prongi_task_pool(f);
-	here = inside(pool);
-	r = here && deadline.ns_ > 0 ? wait_inside(here, f, deadline) : wait_for(pool, f, deadline);
+	r = wait_inside(prongi_task_pool(f), f, deadline);
 	return r ? prongi_gave_up(r, "future_wait", "the task is not done") : 0;
 }
 
@@ -225,10 +272,21 @@ void *prong_future_data(prong_future *f, size_t *size)
 	return e && e->copy ? (void *)(uintptr_t)e->copy : f->small ? prongi_task_data(f) : f->in;
 }
 
+/* What is to be said of it, or "".  Who fails without a code never ran: its pool gave up. */
+static const char *message_of(const struct prong_future *f, uint64_t v)
+{
+	const struct prongi_extra *e = prongi_extra(f);
+
+	if (e && e->message)
+		return (const char *)(uintptr_t)e->message;
+	return prongi_task_phase(v) == PRONGI_TASK_FAILED && !f->code ? prongi_task_pool(f)->why
+								      : "";
+}
+
 static int fail(const struct prong_future *f, int outcome)
 {
 	const struct prongi_extra *e = prongi_extra(f);
-	const char *message = e && e->message ? (const char *)(uintptr_t)e->message : "";
+	const char *message = message_of(f, prongi_task_look(f));
 
 	return prongi_fail(outcome, "future_get: task %s %s%s%s",
 			   e && e->name[0] ? e->name : "without a name", prong_strerror(outcome),
@@ -287,8 +345,8 @@ void prong_future_report(const prong_future *f, prong_report *out)
 	snprintf(out->name, sizeof out->name, "%s", e && e->name[0] ? e->name : "task");
 	if (e)
 		out->index = e->index;
-	if (prongi_task_over(v) && e && e->message)
-		memcpy(out->message, (const char *)(uintptr_t)e->message, sizeof out->message);
+	if (prongi_task_over(v) && message_of(f, v)[0])
+		snprintf(out->message, sizeof out->message, "%s", message_of(f, v));
 }
 
 /* --- letting go ----------------------------------------------------------------------------- */
@@ -314,6 +372,18 @@ void prong_future_free(prong_future *f)
 		}
 }
 
+/* v: the state of f, which is told now; another may run on top of it. */
+static void tell_worker(struct prong_pool *pool, const struct prong_future *f, uint64_t v)
+{
+	uint32_t place = prongi_task_who(v) & (PRONGI_PLACES - 1);
+
+	/* seq_cst: pairs with told(). */
+	if (pool->kind->shares)
+		atomic_store_explicit(&prongi_worker_at(pool, place)->told, f->index + 1,
+				      memory_order_seq_cst);
+	prongi_pool_ring(pool);
+}
+
 int prong_future_cancel(prong_future *f)
 {
 	struct prong_pool *pool;
@@ -333,11 +403,27 @@ int prong_future_cancel(prong_future *f)
 			return 0;
 		}
 		if ((v & PRONGI_TASK_TOLD) || prongi_task_step(f, &v, v | PRONGI_TASK_TOLD)) {
-			prongi_pool_ring(pool);
+			tell_worker(pool, f, v);
 			return 0;
 		}
 	}
 	return prongi_fail(PRONG_EMPTY, "future_cancel: the task is done");
+}
+
+/* --- waiting for it with others, in a group or prong_wait() ----------------------------------- */
+
+static bool lend(const struct prong_future *f)
+{
+	return prongi_wait_inside_begin(prongi_task_pool(f));
+}
+
+static void take_back(void)
+{
+	struct prongi_running *here = prongi_running;
+
+	while (!here->worker)
+		here = here->outer;
+	prongi_wait_inside_end(here->pool, here->worker);
 }
 
 /* --- as children of a group ----------------------------------------------------------------- */
@@ -379,7 +465,8 @@ __attribute__((constructor)) static void tell_groups(void)
 {
 	static const struct prongi_future_ops ops = { group_outcome,     group_ended,
 						      group_cancel,      prong_future_report,
-						      prong_future_free, prongi_future_is,
+						      prong_future_free, lend,
+						      take_back,         prongi_future_is,
 						      source_ready,      source_arm };
 
 	prongi_future_ops = &ops;

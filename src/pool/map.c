@@ -45,7 +45,8 @@ static uint64_t end_of(const struct prongi_map *m, uint64_t part)
 struct share {
 	struct prongi_map *m;
 	struct prong_pool *pool;
-	struct prongi_worker *w; /* NULL in a sequential pool */
+	struct prongi_worker *w;       /* NULL in a sequential pool */
+	struct prongi_worker *journal; /* the same; NULL on top of another share, whose it is */
 	struct prong_future *f;
 	uint32_t who;
 	char *buffer;
@@ -59,8 +60,8 @@ static bool told(const struct share *s)
 
 static void journal(const struct share *s, uint64_t part)
 {
-	if (s->w)
-		set(&s->w->part, part + 1);
+	if (s->journal)
+		set(&s->journal->part, part + 1);
 }
 
 static bool try_part(const struct share *s, uint64_t part)
@@ -97,8 +98,8 @@ static void leave_part(const struct share *s, uint64_t part, uint64_t state)
 {
 	/* release: pairs with try_part(), and with the caller's look at the items. */
 	atomic_store_explicit(&s->m->part[part].word, word_of(state, 0, 0), memory_order_release);
-	if (s->w)
-		set(&s->w->part, 0);
+	if (s->journal)
+		set(&s->journal->part, 0);
 }
 
 static void post(struct prongi_map *m, const prong_report *report)
@@ -152,12 +153,17 @@ static bool was_overrun(const struct share *s)
 
 static void item_done(const struct share *s, struct prongi_part *part, uint64_t i)
 {
-	if (s->w)
-		set(&s->w->committing, i + 1);
+	if (s->journal)
+		set(&s->journal->committing, i + 1);
 	memcpy(s->m->items + i * s->m->size, s->buffer, s->m->size);
 	set(&part->next, i + 1);
-	if (s->w)
-		set(&s->w->committing, 0);
+	if (s->journal)
+		set(&s->journal->committing, 0);
+}
+
+static uint32_t attempt_of(const struct prongi_part *part)
+{
+	return (uint32_t)(get(&part->word) >> 8 & 255) + 1;
 }
 
 static void do_item(const struct share *s, struct prongi_part *part, uint64_t i)
@@ -175,11 +181,11 @@ static void do_item(const struct share *s, struct prongi_part *part, uint64_t i)
 		return;
 	}
 	if (s->m->opts.limit_ms > 0 && was_overrun(s))
-		item_failed(s, i, r, PRONG_OVERRUN, (uint32_t)(get(&part->word) >> 8 & 255) + 1);
+		item_failed(s, i, r, PRONG_OVERRUN, attempt_of(part));
 	else if (told(s))
 		return; /* it was cancelled, and is as it was */
 	else
-		item_failed(s, i, r, PRONG_FAILED, (uint32_t)(get(&part->word) >> 8 & 255) + 1);
+		item_failed(s, i, r, PRONG_FAILED, attempt_of(part));
 	set(&part->next, i + 1);
 }
 
@@ -195,6 +201,8 @@ static void do_part(const struct share *s, uint64_t p)
 	struct prongi_part *part = &s->m->part[p];
 	uint64_t end = end_of(s->m, p), i;
 
+	prongi_running->size = s->m->body ? 0 : s->m->size;
+	prongi_running->attempt = attempt_of(part);
 	if (s->m->body) {
 		if (s->w && s->m->opts.limit_ms > 0)
 			prongi_worker_limit(s->pool, s->w, s->m->opts.limit_ms);
@@ -209,6 +217,7 @@ static void do_part(const struct share *s, uint64_t p)
 		}
 		do_item(s, part, i);
 		forget_attempts(s, part);
+		prongi_running->attempt = 1;
 	}
 	leave_part(s, p, PRONGI_PART_DONE);
 }
@@ -218,7 +227,7 @@ static int have_buffer(struct share *s)
 {
 	if (s->m->body)
 		return 0;
-	if (!s->w) {
+	if (!s->journal) {
 		s->buffer = malloc(s->m->size);
 		return s->buffer ? 0 : ENOMEM;
 	}
@@ -233,10 +242,24 @@ static int have_buffer(struct share *s)
 	return 0;
 }
 
+/* In a pool of threads, one that waits in an item may run another map's share on top of it. */
+static bool on_another(const struct prongi_running *here)
+{
+	while ((here = here->outer) != NULL)
+		if (here->worker && here->task->fn == prongi_map_share)
+			return true;
+	return false;
+}
+
 int prongi_map_share(void *map)
 {
 	struct prongi_running *here = prongi_running;
-	struct share s = { map, here->pool, here->worker, here->task, NOBODY, NULL };
+	struct share s = { .m = map,
+			   .pool = here->pool,
+			   .w = here->worker,
+			   .journal = on_another(here) ? NULL : here->worker,
+			   .f = here->task,
+			   .who = NOBODY };
 	uint64_t part;
 	int r = have_buffer(&s);
 
@@ -246,7 +269,7 @@ int prongi_map_share(void *map)
 		s.who = (uint32_t)(get(&s.w->state) >> 4);
 	while (!told(&s) && (part = take_part(&s)) < s.m->parts)
 		do_part(&s, part);
-	if (!s.w)
+	if (!s.journal)
 		free(s.buffer);
 	return told(&s) ? ECANCELED : 0;
 }

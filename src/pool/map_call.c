@@ -64,7 +64,7 @@ static void describe(struct call *c, const struct prongi_map *plan)
 	m->chunk = plan->chunk;
 	m->parts = plan->parts;
 	m->opts.limit_ms = chosen(own->limit_ms, pools->limit_ms);
-	m->opts.grace_ms = chosen(own->grace_ms, pools->grace_ms);
+	m->opts.grace_ms = own->grace_ms ? own->grace_ms : pools->grace_ms;
 	m->opts.retries = chosen(own->retries, pools->retries);
 	snprintf(m->name, sizeof m->name, "%s",
 		 own->name                  ? own->name
@@ -222,14 +222,9 @@ static int sleep_on(struct call *c, struct prong_future *f, prong_time deadline)
 /* Until the share is done; from the deadline on it is told to end, and waited for all the same. */
 static int await_share(struct call *c, struct prong_future *f, prong_time deadline)
 {
-	int r;
-
-	if (prongi_running && prongi_running->pool == c->pool && !c->stopped) {
-		r = prong_future_wait(f, deadline); /* as a worker that waits */
-		if (r)
-			stop(c, r);
-	}
 	for (;;) {
+		int r;
+
 		hear_all(c);
 		if (prong_future_done(f))
 			return 0;
@@ -239,6 +234,19 @@ static int await_share(struct call *c, struct prong_future *f, prong_time deadli
 		if (r)
 			stop(c, r);
 	}
+}
+
+static int await_share_inside(struct call *c, struct prong_future *f, prong_time deadline)
+{
+	struct prongi_worker *w;
+	int r;
+
+	if (!prong_future_done(f) && !c->stopped)
+		(void)prongi_wait_inside_run(f, deadline);
+	w = prong_future_done(f) ? NULL : prongi_wait_inside_begin(c->pool);
+	r = await_share(c, f, deadline);
+	prongi_wait_inside_end(c->pool, w);
+	return r;
 }
 
 /* What a share says when it is not done well, and nobody stopped it. */
@@ -254,7 +262,7 @@ static int await_all(struct call *c, prong_time deadline)
 	int r = 0;
 
 	for (uint32_t i = 0; i < c->shares && r != PRONG_CRASHED; i++)
-		r = await_share(c, c->share[i], deadline);
+		r = await_share_inside(c, c->share[i], deadline);
 	for (uint32_t i = 0; i < c->shares && r == 0 && !c->stopped; i++)
 		r = share_outcome(c->share[i]);
 	hear_all(c);

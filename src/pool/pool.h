@@ -193,6 +193,8 @@ struct prongi_worker {
 	_Atomic uint32_t waits;        /* > 0: its task waits for another.  The worker */
 	_Atomic uint32_t idle;         /* it has nothing to do.  The worker */
 	_Atomic uint32_t over;         /* a thread is about to end.  The worker */
+	prongi_word told;              /* a task that was told to end, + 1: current may be one on
+					  top of it.  Who tells it; threads */
 	prongi_word ended[PRONGI_TASK_FREEING - PRONGI_TASK_DONE]; /* tasks.  The worker */
 	prongi_word busy_ns, idle_ns;                              /* The worker */
 	/* Only the supervisor writes: */
@@ -261,7 +263,7 @@ struct prong_pool {
 	size_t max_waiting;
 	uint32_t recycle_tasks, idle_ms, max_restarts;
 	uint64_t recycle_rss;
-	bool pin;
+	bool pin, trace;
 	char name[48];
 	char why[200]; /* it has FAILED: for people.  Supervisor, before the phase */
 	_Atomic uint64_t here[PRONGI_TASK_FREEING - PRONGI_TASK_DONE]; /* tasks that ended, but in
@@ -278,6 +280,7 @@ struct prong_pool {
 /* How a worker has ended. */
 struct prongi_worker_end {
 	bool by_itself; /* its function returned */
+	bool stacked;   /* else: other tasks may lie beneath the one that it ran */
 	prong_report report;
 };
 
@@ -424,10 +427,19 @@ void prongi_future_watch(struct prong_future *f);
 /* The pool's process has ended, and its workers with it: so is f, now. */
 void prongi_future_lose(struct prong_pool *pool, struct prong_future *f);
 
-/* The calling thread waits for tasks of the pool, from begin to end: if it is in one of its, it
-   counts as no worker meanwhile. */
-void prongi_wait_inside_begin(struct prong_pool *pool);
-void prongi_wait_inside_end(struct prong_pool *pool);
+/* The calling thread waits for tasks of the pool, from begin to end: if it is a worker of it, which
+   begin returns, it does not count as one meanwhile.  NULL is fine. */
+struct prongi_worker *prongi_wait_inside_begin(struct prong_pool *pool);
+void prongi_wait_inside_end(struct prong_pool *pool, struct prongi_worker *w);
+
+/* The same, of a pool of threads, and for f alone, which has not begun: run it, if who waits until
+   the deadline may do that.  True: f is done. */
+bool prongi_wait_inside_run(struct prong_future *f, prong_time deadline);
+
+/* --- callbacks (then.c) --------------------------------------------------------------------- */
+
+/* All tasks of the pool are over: return when this process's callbacks of them are called. */
+void prongi_then_finish(const struct prong_pool *pool);
 
 /* --- handing in (submit.c) ------------------------------------------------------------------- */
 
@@ -454,6 +466,8 @@ struct prongi_running {
 	struct prongi_worker *worker; /* NULL: the caller itself, in a sequential pool */
 	struct prong_future *task;
 	struct prongi_running *outer;
+	uint32_t attempt; /* of the task, or of the item of a map that is in hand; and its bytes */
+	uint64_t size;
 };
 extern _Thread_local struct prongi_running *prongi_running
 	__attribute__((tls_model("initial-exec")));
@@ -482,6 +496,8 @@ static inline enum prongi_pool_phase prongi_pool_phase(const struct prong_pool *
 	/* seq_cst: pairs with prongi_pool_raise(), and with the supervisor's look at all tasks. */
 	return (enum prongi_pool_phase)atomic_load_explicit(&pool->phase, memory_order_seq_cst);
 }
+
+bool prongi_pool_is(const struct prong_pool *pool);
 
 /* 0, or -EINVAL with words. */
 int prongi_pool_check(const struct prong_pool *pool, const char *what);

@@ -96,7 +96,12 @@ static int prepare(struct prong_future *f, void **data)
 
 static int call(struct prong_pool *pool, struct prongi_worker *w, struct prong_future *f)
 {
-	struct prongi_running here = { pool, w, f, prongi_running };
+	struct prongi_running here = { pool,
+				       w,
+				       f,
+				       prongi_running,
+				       prongi_task_attempt(prongi_task_look(f)),
+				       prongi_task_size(f) };
 	void *data;
 	int r = prepare(f, &data);
 
@@ -165,12 +170,12 @@ void *prong_task_result(size_t size)
 
 size_t prong_task_size(void)
 {
-	return prongi_running ? prongi_task_size(prongi_running->task) : 0;
+	return prongi_running ? prongi_running->size : 0;
 }
 
 uint32_t prong_task_attempt(void)
 {
-	return prongi_running ? prongi_task_attempt(prongi_task_look(prongi_running->task)) : 0;
+	return prongi_running ? prongi_running->attempt : 0;
 }
 
 int prong_task_message(int code, const char *format, ...)

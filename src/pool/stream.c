@@ -147,9 +147,9 @@ static int sleep_for_any(struct prong_stream *s, uint32_t seen, prong_time deadl
 
 static int await_any(struct prong_stream *s, prong_time deadline)
 {
+	struct prongi_worker *w = prongi_wait_inside_begin(s->pool);
 	int r = 0;
 
-	prongi_wait_inside_begin(s->pool);
 	for (;;) {
 		/* seq_cst: pairs with tell(), run.c. */
 		uint32_t seen = atomic_load_explicit(&s->pool->thens, memory_order_seq_cst);
@@ -162,7 +162,7 @@ static int await_any(struct prong_stream *s, prong_time deadline)
 		}
 		break;
 	}
-	prongi_wait_inside_end(s->pool);
+	prongi_wait_inside_end(s->pool, w);
 	return r ? prongi_gave_up(r, "stream_next", "no item is done") : 0;
 }
 
@@ -181,12 +181,15 @@ static int await_room(struct prong_stream *s, prong_time deadline)
 
 int prong_stream_next(prong_stream *s, struct prong_future **f, prong_time deadline)
 {
+	struct prongi_worker *w;
 	int r;
 
 	if (!s || !f)
 		return prongi_fail(-EINVAL, "stream_next: %s is NULL", s ? "f" : "s");
 	fill(s);
+	w = s->pending && !s->n ? prongi_wait_inside_begin(s->pool) : NULL;
 	r = await_room(s, deadline);
+	prongi_wait_inside_end(s->pool, w);
 	if (r)
 		return r;
 	if (!s->n)

@@ -109,14 +109,16 @@ static void count_failure(struct supervisor *s, const char *why)
 static void mourn(struct supervisor *s, const struct prongi_worker *w,
 		  const struct prongi_worker_end *end)
 {
-	char text[160], who[512];
+	prong_report report = end->report;
+	char text[200], who[160];
 
-	prong_report_text(&end->report, who, sizeof who);
+	report.frames = 0; /* one line */
+	prong_report_text(&report, who, sizeof who);
 	if (end->by_itself && end->report.code)
 		snprintf(text, sizeof text, "workers end in init: %.60s, with %d", w->name,
 			 end->report.code);
 	else
-		snprintf(text, sizeof text, "workers end before they are ready: %.100s", who);
+		snprintf(text, sizeof text, "workers end before they are ready: %s", who);
 	count_failure(s, text);
 }
 
@@ -147,13 +149,19 @@ static void look_after_ends(struct supervisor *s)
 	}
 }
 
+static bool runs(const struct prongi_worker *w, uint64_t v)
+{
+	return prongi_task_phase(v) == PRONGI_TASK_RUNNING &&
+	       prongi_task_who(v) == (uint32_t)(get(&w->state) >> 4);
+}
+
 /* --- the clock ------------------------------------------------------------------------------ */
 
 static int64_t grace_of(const struct prong_pool *pool, const struct prong_future *f)
 {
 	int32_t ms = prongi_task_opts(pool, f)->grace_ms;
 
-	return (int64_t)(ms > 0 ? ms : GRACE_MS) * 1000000;
+	return (int64_t)(ms > 0 ? ms : ms < 0 ? 0 : GRACE_MS) * 1000000;
 }
 
 /* Cancel what f, in state v, waits for.  While f still is in that state, in which it has been told,
@@ -204,26 +212,45 @@ static void condemn(struct prong_pool *pool, struct prongi_worker *w, struct pro
 		if (prongi_task_step(f, &v, v | PRONGI_TASK_DOOMED)) {
 			pool->kind->kill(w);
 			return;
-		} else if (prongi_task_phase(v) != PRONGI_TASK_RUNNING ||
-			   prongi_task_who(v) != (uint32_t)(get(&w->state) >> 4)) {
+		} else if (!runs(w, v)) {
 			return;
 		}
+}
+
+/* f, in state v, is what w runs: on top of one that has been told to end, it is told.  Return what
+   its state is then. */
+static uint64_t pass_on(struct prong_pool *pool, struct prongi_worker *w, struct prong_future *f,
+			uint64_t v)
+{
+	uint64_t beneath = get(&w->told), u;
+	struct prong_future *b = beneath ? prongi_task_at(pool, beneath - 1) : NULL;
+
+	u = b && b != f ? prongi_task_look(b) : 0;
+	if (!runs(w, u) || !(u & PRONGI_TASK_TOLD))
+		return v;
+	while (runs(w, v) && !(v & PRONGI_TASK_TOLD))
+		if (prongi_task_step(f, &v, v | PRONGI_TASK_TOLD))
+			v |= PRONGI_TASK_TOLD;
+	return v;
 }
 
 /* Return when w is to be looked at next. */
 static int64_t mind_task(struct prong_pool *pool, struct prongi_worker *w, int64_t now)
 {
-	/* seq_cst: pairs with prongi_worker_clock(). */
-	uint64_t deadline = atomic_load_explicit(&w->deadline, memory_order_seq_cst);
-	uint64_t current = get(&w->current), v;
+	/* seq_cst: pairs with prongi_worker_clock(), and current with run_on_top(), future.c. */
+	uint64_t deadline = atomic_load_explicit(&w->deadline, memory_order_seq_cst), v;
+	uint64_t current = atomic_load_explicit(&w->current, memory_order_seq_cst);
 	struct prong_future *f = current ? prongi_task_at(pool, current - 1) : NULL;
 
 	v = f ? prongi_task_look(f) : 0;
-	if (prongi_task_phase(v) != PRONGI_TASK_RUNNING ||
-	    prongi_task_who(v) != (uint32_t)(get(&w->state) >> 4))
+	if (!runs(w, v))
 		return deadline ? sooner((int64_t)deadline, now + 1000000) : FAR;
+	if (!(v & PRONGI_TASK_TOLD) && get(&w->told))
+		v = pass_on(pool, w, f, v);
 	if (!(v & PRONGI_TASK_TOLD) && deadline && (int64_t)deadline <= now)
 		v = overrun(w, f, v, deadline, now);
+	if (!runs(w, v))
+		return now + 1000000;
 	if (!(v & PRONGI_TASK_TOLD))
 		return deadline ? (int64_t)deadline : FAR;
 	if (get(&w->verdict) >> 8 != prongi_verdict(f->index, v, 0) >> 8)
@@ -327,6 +354,7 @@ int prongi_hire(struct prong_pool *pool)
 	set(&w->began, 0);
 	set(&w->deadline, 0);
 	set(&w->verdict, 0);
+	set(&w->told, 0);
 	atomic_store_explicit(&w->leave, 0, memory_order_relaxed);
 	atomic_fetch_add_explicit(&w->starts, 1, memory_order_relaxed);
 	/* release: pairs with the worker, and with who reads the figures. */

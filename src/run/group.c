@@ -45,6 +45,7 @@ struct prong_group {
 	struct prongi_link children;
 	const struct prongi_child *inside; /* whose thread has opened it; NULL: of no group */
 	bool keep_going, cancelled;
+	bool awaited; /* somebody sleeps until a child ends */
 	uint32_t grace_ms;
 	int verdict;         /* the outcome of the first that failed, else PRONG_CANCELLED or 0 */
 	int64_t first;       /* when that was */
@@ -278,22 +279,39 @@ static int try_join(prong_group *g, void *unused)
 
 typedef int sleep_fn(struct prongi_awaited *a, size_t n, prong_time deadline);
 
+/* Who waits in a task for others of its pool lets somebody else work.  Under lock. */
+static bool lend(const prong_group *g)
+{
+	for (const struct prongi_child *c = first_of(g); !is_end(g, c); c = after(c))
+		if (c->phase == RUNS && c->future && prongi_future_ops->lend(c->future))
+			return true;
+	return false;
+}
+
 /* Under lock, which is let go of for a sleep. */
 static int until(prong_group *g, attempt *once, void *out, sleep_fn *sleep, prong_time deadline)
 {
-	for (int r = 0;;) {
+	bool lent = false;
+	int r = 0, found;
+
+	for (;;) {
 		struct prongi_awaited a[2] = { { &prongi_me->news, prongi_news_of(prongi_me),
 						 true } };
-		int found = once(g, out);
 
-		if (found != PRONG_RUNNING)
-			return found;
-		if (r)
-			return r;
+		found = once(g, out);
+		if (found != PRONG_RUNNING || r)
+			break;
+		if (!lent && deadline.ns_ > 0)
+			lent = lend(g);
+		g->awaited = true;
 		pthread_mutex_unlock(&lock);
 		r = sleep(a, 1, deadline);
 		pthread_mutex_lock(&lock);
 	}
+	g->awaited = false;
+	if (lent)
+		prongi_future_ops->take_back();
+	return found != PRONG_RUNNING ? found : r;
 }
 
 static int sleep_through(struct prongi_awaited *a, size_t n, prong_time deadline)
@@ -359,12 +377,17 @@ void prongi_group_add_process(struct prongi_child *c, struct prong_process *p)
 
 void prongi_group_add_future(struct prongi_child *c, struct prong_future *f)
 {
+	bool awaited;
+
 	if (!c)
 		return;
 	pthread_mutex_lock(&lock);
 	c->future = f;
 	runs(c);
+	awaited = c->group->awaited;
 	pthread_mutex_unlock(&lock);
+	if (awaited)
+		prongi_news_tell(prongi_me); /* who waits for the group may have to lend itself */
 }
 
 void prongi_group_thread_begins(struct prongi_child *c, struct prong_thread *t)

@@ -8,7 +8,7 @@
 
 struct prong_future;
 
-/* What a group asks of futures.  A pool sets it in a constructor.  The first five are called under
+/* What a group asks of futures.  A pool sets it in a constructor.  The first seven are called under
    the lock of the groups: they wait for nobody and call nothing of a group.  Whoever makes a future
    done, in whatever process, calls prongi_news_tell() for the process that had it put into the
    group, after that. */
@@ -18,6 +18,10 @@ struct prongi_future_ops {
 	void (*cancel)(struct prong_future *f);
 	void (*report)(const struct prong_future *f, prong_report *out);
 	void (*free)(struct prong_future *f); /* it is done */
+	/* The calling thread is about to wait for f.  If it is a worker of its pool, it counts as
+	   none from now on, and lend returns true; then take_back() after the wait. */
+	bool (*lend)(const struct prong_future *f);
+	void (*take_back)(void);
 	/* For prong_wait(), from any thread: */
 	bool (*is)(const struct prong_future *f);    /* the address is a future's */
 	bool (*ready)(const struct prong_future *f); /* a wait would not block */
