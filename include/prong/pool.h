@@ -129,8 +129,10 @@ PRONG_API int prong_pool_terminate(prong_pool *pool);
    -EBUSY (it is not closed), -EINVAL. */
 PRONG_MUST int prong_pool_join(prong_pool *pool, prong_time deadline);
 
-/* Terminate the pool if it is not done, wait until it is, and free it.  From any member, also in
-   a callback; not while others are in calls on it.  Futures of its become invalid.  NULL is fine.
+/* Terminate the pool if it is not done, wait until it is and the calling process's callbacks for
+   its tasks have been called, and free it; callbacks in other processes are dropped.  From any
+   member, also in a callback; not while others are in calls on it.  Futures of its become invalid.
+   NULL is fine.
    Return 0, PRONG_DEADLOCK (in a task of its own: nothing was done), -EINVAL. */
 PRONG_API int prong_pool_free(prong_pool *pool);
 

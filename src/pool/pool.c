@@ -25,10 +25,15 @@ static uint64_t get(const prongi_word *word)
 	return atomic_load_explicit(word, memory_order_relaxed);
 }
 
+bool prongi_pool_is(const struct prong_pool *pool)
+{
+	return pool && (uintptr_t)pool % 64 == 0 && prongi_inside(pool) &&
+	       prongi_word_valid((uintptr_t)(pool + 1) - 8) && get(&pool->kind_word) == PRONGI_POOL;
+}
+
 int prongi_pool_check(const struct prong_pool *pool, const char *what)
 {
-	if (!pool || (uintptr_t)pool % 64 || !prongi_inside(pool) ||
-	    !prongi_word_valid((uintptr_t)(pool + 1) - 8) || get(&pool->kind_word) != PRONGI_POOL)
+	if (!prongi_pool_is(pool))
 		return prongi_fail(-EINVAL, "%s: %p is not a pool", what, (const void *)pool);
 	return prongi_enter();
 }
@@ -500,6 +505,15 @@ static struct prongi_pool_place *place_of(const struct prong_pool *pool)
 	return NULL;
 }
 
+/* Who calls back in another process shall not look for it any more. */
+static void bid_farewell(struct prong_pool *pool)
+{
+	atomic_store_explicit(&pool->kind_word, 0, memory_order_relaxed);
+	/* seq_cst: pairs with arm(), then.c. */
+	atomic_fetch_add_explicit(&pool->thens, 1, memory_order_seq_cst);
+	prongi_os_wake(&pool->thens, INT_MAX, true);
+}
+
 int prong_pool_free(prong_pool *pool)
 {
 	int r = pool ? prongi_pool_check(pool, "pool_free") : 0;
@@ -511,6 +525,8 @@ int prong_pool_free(prong_pool *pool)
 	if (prongi_pool_phase(pool) < PRONGI_POOL_ENDED)
 		close_as(pool, PRONGI_POOL_TERMINATED, "pool_free");
 	(void)await_end(pool, sleep_through, PRONG_FOREVER);
+	prongi_then_finish(pool);
+	bid_farewell(pool);
 	give_place(place_of(pool));
 	return 0;
 }

@@ -439,6 +439,105 @@ static void a_callback_may_end_the_pool(void **state)
 	}
 }
 
+struct farewell {
+	prong_pool *pool;
+	atomic_int n, began;
+};
+
+static int until_told(void *arg)
+{
+	atomic_fetch_add((atomic_int *)arg, 1);
+	return prong_sleep(PRONG_FOREVER);
+}
+
+static void look_and_free(prong_future *f, void *ctx)
+{
+	struct farewell *end = ctx;
+
+	CHECK(prong_future_done(f));
+	sleep_ms(1);
+	prong_future_free(f);
+	atomic_fetch_add(&end->n, 1);
+}
+
+static void free_it(prong_future *f, void *ctx)
+{
+	struct farewell *end = ctx;
+
+	prong_future_free(f);
+	CHECK_OK(prong_pool_free(end->pool));
+	CHECK_EQ(atomic_load(&end->n), 20);
+	end->pool = NULL;
+	atomic_fetch_add(&end->n, 1);
+}
+
+/* One runs, and the others never do. */
+static void call_back_twenty(struct farewell *end, atomic_int *began)
+{
+	for (int i = 0; i < 20; i++) {
+		prong_future *f;
+
+		CHECK_OK(prong_pool_submit(end->pool, &f, until_told, began, 0, NULL));
+		CHECK_OK(prong_future_then(f, look_and_free, end));
+	}
+	CHECK(wait_for(began, 2));
+}
+
+static void who_frees_a_pool_waits_for_its_callbacks(void **state)
+{
+	static const char *const kinds[] = { "processes:2", "threads:2" };
+
+	(void)state;
+	for (int k = 0; k < 4; k++) {
+		struct farewell end = { .pool = open_pool(kinds[k % 2]) };
+		atomic_int *began = shared(sizeof *began);
+		prong_pool *other = open_pool("sequential");
+		struct item i = { .n = 1 };
+		prong_future *f;
+
+		call_back_twenty(&end, began);
+		if (k < 2) {
+			CHECK_OK(prong_pool_free(end.pool));
+			CHECK_EQ(atomic_load(&end.n), 20);
+		} else {
+			CHECK_OK(prong_pool_submit(other, &f, answer, &i, sizeof i, NULL));
+			CHECK_OK(prong_future_then(f, free_it, &end));
+			CHECK(wait_for(&end.n, 21));
+		}
+		CHECK_OK(prong_pool_free(other));
+		prong_free(began);
+	}
+}
+
+/* --- what an item is told of itself ----------------------------------------------------------- */
+
+static int says_its_attempt(void *arg)
+{
+	int *item = arg;
+
+	if (prong_task_size() != sizeof *item)
+		return EINVAL;
+	if (*item == 7 && prong_task_attempt() == 1)
+		raise(SIGKILL);
+	*item = (int)prong_task_attempt();
+	return 0;
+}
+
+static void an_item_knows_its_attempt_and_its_size(void **state)
+{
+	const prong_map_opts opts = { .task = { .retries = 1 }, .chunk = 5 };
+	prong_pool *pool = open_pool("processes:2");
+	int items[20];
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		items[i] = i;
+	CHECK_OK(prong_pool_map(pool, says_its_attempt, items, 20, sizeof *items, &opts, soon()));
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(items[i], i == 7 ? 2 : 1);
+	CHECK_OK(prong_pool_free(pool));
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +552,8 @@ int main(int argc, char **argv)
 		CASE(what_supply_says_comes_after_the_results),
 		CASE(each_callback_comes_once),
 		CASE(a_callback_may_end_the_pool),
+		CASE(who_frees_a_pool_waits_for_its_callbacks),
+		CASE(an_item_knows_its_attempt_and_its_size),
 	};
 
 	test_begin(argc, argv, TEST_WARM, NULL);
