@@ -56,7 +56,9 @@ typedef struct prong_pool_opts {
 		max_restarts; /* workers that end, in 5 s, before init is done, until the pool gives
 				   up, or, if others work, tries less often; 0: 3 a worker */
 	bool pin;             /* each worker stays on one processor */
-	uint8_t reserved0_[3];
+	bool no_trace;        /* worker processes get no handlers of prong's for crashes, as without
+			  prong_process_opts.trace: reports say the signal, but not where */
+	uint8_t reserved0_[2];
 	uint64_t reserved_[6]; /* must be zero */
 } prong_pool_opts;
 

@@ -38,8 +38,9 @@ typedef struct prong_task_opts {
 	struct prong_group *group; /* it is a child of this group, which owns its future */
 	void *tag;                 /* of the group's child */
 	int32_t limit_ms;          /* how long one attempt may run; then it is cancelled */
-	int32_t grace_ms;          /* from cancelled to killed; 0: 1000 */
-	int32_t retries;           /* further attempts after a crash or an overrun */
+	int32_t grace_ms;          /* from cancelled to killed; 0: 1000; -1: killed at once */
+	int32_t retries;           /* further attempts after a crash or an overrun; they go before
+				      all that waits, whatever its priority */
 	int32_t backoff_ms;        /* before the first of them; twice as long before each other */
 	int32_t priority;          /* 1: before all with 0; -1: after them */
 	uint32_t reserved0_;

@@ -224,7 +224,7 @@ static int check_opts(const prong_pool_opts *o)
 	for (size_t i = 0; i < sizeof o->reserved_ / sizeof *o->reserved_; i++)
 		if (o->reserved_[i])
 			return prongi_fail(-EINVAL, "pool_open: a reserved option is set");
-	if (o->reserved0_[0] || o->reserved0_[1] || o->reserved0_[2])
+	if (o->reserved0_[0] || o->reserved0_[1])
 		return prongi_fail(-EINVAL, "pool_open: a reserved option is set");
 	if (o->task.group || o->max_waiting > (size_t)1 << 24)
 		return prongi_fail(-EINVAL, "pool_open: task.group is set, or max_waiting is above "
@@ -260,6 +260,7 @@ static void configure(struct prong_pool *pool, const struct prongi_kind *kind, u
 	pool->idle_ms = o->idle_ms;
 	pool->max_restarts = o->max_restarts;
 	pool->pin = o->pin;
+	pool->trace = !o->no_trace;
 	pool->alarm = INT64_MAX;
 	pool->number = atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed) + 1;
 	if (o->name)

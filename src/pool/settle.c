@@ -167,23 +167,13 @@ static enum prongi_task sentence(const struct prongi_worker *w, const struct pro
 	return v & PRONGI_TASK_TOLD ? PRONGI_TASK_CANCELLED : PRONGI_TASK_CRASHED;
 }
 
-/* Return whether it is to be tried again later. */
-bool prongi_settle_worker(struct prong_pool *pool, struct prongi_worker *w,
-			  const struct prongi_worker_end *end)
+/* f, in state v, ran in w.  Return whether it is to be tried again later. */
+static bool settle(struct prong_pool *pool, struct prongi_worker *w, struct prong_future *f,
+		   uint64_t v, const struct prongi_worker_end *end)
 {
-	uint64_t current = get(&w->current), v;
-	struct prong_future *f = current ? prongi_task_at(pool, current - 1) : NULL;
-	enum prongi_task phase;
+	enum prongi_task phase = sentence(w, f, v);
 	prong_report report;
 
-	v = f ? prongi_task_look(f) : 0;
-	if (prongi_task_phase(v) == PRONGI_TASK_QUEUED && !PRONGI_MUTANT(156))
-		put_first(pool, f); /* w may have taken it out of the line, and no more */
-	set(&w->current, 0);
-	if (prongi_task_phase(v) != PRONGI_TASK_RUNNING ||
-	    prongi_task_who(v) != (uint32_t)(get(&w->state) >> 4))
-		return false; /* it had not begun, or had ended */
-	phase = sentence(w, f, v);
 	if (f->fn == prongi_map_share) {
 		describe(w, f, v, phase, end, &report);
 		prongi_map_settle(pool, w, f, phase, &report);
@@ -204,6 +194,46 @@ bool prongi_settle_worker(struct prong_pool *pool, struct prongi_worker *w,
 	prongi_count_here(pool, phase);
 	prongi_task_end(pool, f, v, phase);
 	return false;
+}
+
+static bool ran_in(const struct prongi_worker *w, uint64_t v)
+{
+	return prongi_task_phase(v) == PRONGI_TASK_RUNNING &&
+	       prongi_task_who(v) == (uint32_t)(get(&w->state) >> 4);
+}
+
+struct beneath {
+	struct prongi_worker *w;
+	const struct prongi_worker_end *end;
+	bool later;
+};
+
+static void settle_beneath(struct prong_pool *pool, struct prong_future *f, void *ctx)
+{
+	struct beneath *b = ctx;
+	uint64_t v = prongi_task_look(f);
+
+	if (ran_in(b->w, v))
+		b->later |= settle(pool, b->w, f, v, b->end);
+}
+
+/* Return whether one is to be tried again later. */
+bool prongi_settle_worker(struct prong_pool *pool, struct prongi_worker *w,
+			  const struct prongi_worker_end *end)
+{
+	uint64_t current = get(&w->current), v;
+	struct prong_future *f = current ? prongi_task_at(pool, current - 1) : NULL;
+	struct beneath beneath = { w, end, false };
+
+	v = f ? prongi_task_look(f) : 0;
+	if (prongi_task_phase(v) == PRONGI_TASK_QUEUED && !PRONGI_MUTANT(156))
+		put_first(pool, f); /* w may have taken it out of the line, and no more */
+	set(&w->current, 0);
+	if (ran_in(w, v)) /* else it had not begun, or had ended */
+		beneath.later = settle(pool, w, f, v, end);
+	if (end->stacked)
+		prongi_each_task(pool, settle_beneath, &beneath);
+	return beneath.later;
 }
 
 /* --- all ------------------------------------------------------------------------------------ */

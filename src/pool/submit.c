@@ -39,7 +39,7 @@ static void merge(prong_task_opts *to, const prong_task_opts *own, const prong_t
 		.tag = own->tag,
 		.group = own->group,
 		.limit_ms = chosen(own->limit_ms, pools->limit_ms),
-		.grace_ms = chosen(own->grace_ms, pools->grace_ms),
+		.grace_ms = own->grace_ms ? own->grace_ms : pools->grace_ms,
 		.retries = chosen(own->retries, pools->retries),
 		.backoff_ms = chosen(own->backoff_ms, pools->backoff_ms),
 		.priority = own->priority ? own->priority : pools->priority,

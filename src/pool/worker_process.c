@@ -23,13 +23,14 @@ static int start(struct prong_pool *pool, struct prongi_worker *w)
 	const struct prongi_worker_arg arg = { pool, w };
 
 	return prong_process_start(&w->process, live, &arg, sizeof arg,
-				   &(prong_process_opts){ .name = w->name, .trace = true });
+				   &(prong_process_opts){ .name = w->name, .trace = pool->trace });
 }
 
 static bool ended(struct prongi_worker *w, struct prongi_worker_end *end)
 {
 	if (!w->process || prong_process_alive(w->process))
 		return false;
+	*end = (struct prongi_worker_end){ .by_itself = false };
 	prong_process_report(w->process, &end->report);
 	end->by_itself = !end->report.signal;
 	prong_process_free(w->process);

@@ -1,17 +1,38 @@
 /* Workers that are threads of the process that opened the pool.  They cannot be killed, and crash
    with it. */
 #include "pool/pool.h"
+#include <pthread.h>
+#include <stdio.h>
+
+enum {
+	RETURNED = 1,
+	CUT_SHORT
+};
 
 /* The supervisor sleeps on the pool's bell: a thread's end is not told elsewhere. */
-static int live(void *arg)
+static void tell(const struct prongi_worker_arg *a, uint32_t how)
 {
-	const struct prongi_worker_arg *a = arg;
 	struct prong_pool *pool = a->pool;
-	int r = prongi_worker_live(arg);
 
 	/* release: pairs with ended(). */
-	atomic_store_explicit(&a->worker->over, 1, memory_order_release);
+	atomic_store_explicit(&a->worker->over, how, memory_order_release);
 	prongi_pool_ring(pool);
+}
+
+/* By pthread_exit() or pthread_cancel(), in a task or in init. */
+static void cut_short(void *arg)
+{
+	tell(arg, CUT_SHORT);
+}
+
+static int live(void *arg)
+{
+	int r;
+
+	pthread_cleanup_push(cut_short, arg);
+	r = prongi_worker_live(arg);
+	pthread_cleanup_pop(0);
+	tell(arg, RETURNED);
 	return r;
 }
 
@@ -27,17 +48,23 @@ static int start(struct prong_pool *pool, struct prongi_worker *w)
 /* It rings a moment before it has ended; join waits for that moment. */
 static bool ended(struct prongi_worker *w, struct prongi_worker_end *end)
 {
+	uint32_t how;
 	int result;
 
-	/* acquire: pairs with live(). */
-	if (!w->thread || !atomic_load_explicit(&w->over, memory_order_acquire))
+	/* acquire: pairs with tell(). */
+	how = atomic_load_explicit(&w->over, memory_order_acquire);
+	if (!w->thread || !how)
 		return false;
 	if (prong_thread_join(w->thread, &result, PRONG_FOREVER))
 		return false;
-	*end = (struct prongi_worker_end){ .by_itself = true };
-	end->report.code = result;
+	*end = (struct prongi_worker_end){ .by_itself = how == RETURNED,
+					   .stacked = how != RETURNED };
+	end->report.code = how == RETURNED ? result : 0;
 	end->report.pid = prongi_os_pid();
-	end->report.outcome = result ? PRONG_FAILED : 0;
+	end->report.outcome = how != RETURNED ? PRONG_CRASHED : result ? PRONG_FAILED : 0;
+	if (how != RETURNED)
+		snprintf(end->report.message, sizeof end->report.message,
+			 "pthread_exit() or pthread_cancel() has ended its thread");
 	prong_thread_free(w->thread);
 	w->thread = NULL;
 	return true;

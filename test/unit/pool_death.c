@@ -3,6 +3,7 @@
    they are put. */
 #define _GNU_SOURCE
 #include "support.h"
+#include <pthread.h>
 #include <sched.h>
 
 enum {
@@ -172,6 +173,63 @@ static void a_thread_may_fail_on_either_side(void **state)
 	free(a);
 }
 
+/* --- a thread that is cut short --------------------------------------------------------------- */
+
+static int exits(void *arg)
+{
+	(void)arg;
+	pthread_exit(NULL);
+}
+
+static int cancels(void *arg)
+{
+	(void)arg;
+	pthread_cancel(pthread_self());
+	pthread_testcancel();
+	return 0;
+}
+
+/* With it, the one beneath that waits for it. */
+static int waits_for_exit(void *arg)
+{
+	prong_future *f;
+	int r = prong_pool_submit(*(prong_pool **)arg, &f, exits, NULL, 0, NULL);
+
+	return r ? r : prong_future_wait(f, PRONG_FOREVER);
+}
+
+static int exits_once(void *arg)
+{
+	return prong_task_attempt() == 1 ? exits(arg) : 0;
+}
+
+static void a_thread_cut_short_costs_its_tasks(void **state)
+{
+	static prong_fn *const ways[] = { exits, cancels, waits_for_exit };
+
+	(void)state;
+	if (TEST_ASAN)
+		skip(); /* it holds frames that were left without return for alive */
+	for (int i = 0; i < 3; i++) {
+		prong_pool *pool = open_pool("threads:1", NULL);
+		atomic_int *n = shared(sizeof *n);
+		prong_report why;
+		prong_future *f;
+
+		CHECK_OK(prong_pool_submit(pool, &f, ways[i], &pool, sizeof pool, NULL));
+		CHECK_EQ(prong_future_get(f, NULL, 0, soon()), PRONG_CRASHED);
+		CHECK(strstr(prong_error_detail(), "task") != NULL);
+		prong_future_report(f, &why);
+		CHECK(strstr(why.message, "pthread_exit") != NULL);
+		prong_future_free(f);
+		CHECK_OK(prong_pool_apply(pool, exits_once, n, 0,
+					  &(prong_task_opts){ .retries = 1 }, soon()));
+		CHECK_OK(prong_pool_apply(pool, count, n, 0, NULL, soon()));
+		prong_free(n);
+		finish(pool);
+	}
+}
+
 /* --- while tasks are taken -------------------------------------------------------------------- */
 
 struct square {
@@ -298,9 +356,89 @@ static void a_pinned_worker_stays_on_one_processor(void **state)
 	CHECK_EQ(after, mine); /* the caller is where it was */
 }
 
+/* --- giving up, and options ------------------------------------------------------------------- */
+
+static int dies(void *arg)
+{
+	(void)arg;
+	abort();
+}
+
+static void a_pool_that_gave_up_tells_its_futures(void **state)
+{
+	const prong_pool_opts opts = { .init = dies, .max_restarts = 2 };
+	prong_pool *pool = open_pool("processes:1", &opts);
+	atomic_int *n = shared(sizeof *n);
+	prong_report why;
+	prong_future *f;
+	int r = prong_pool_submit(pool, &f, count, n, 0, NULL);
+
+	(void)state;
+	if (r == 0) { /* else it gave up before */
+		CHECK_EQ(prong_future_get(f, NULL, 0, soon()), PRONG_FAILED);
+		CHECK(strstr(prong_error_detail(), "before they are ready") != NULL);
+		prong_future_report(f, &why);
+		CHECK_EQ(why.code, 0);
+		CHECK(strstr(why.message, "before they are ready") != NULL);
+		CHECK(strchr(why.message, '\n') == NULL);
+		CHECK(strstr(why.message, "signal 6") != NULL);
+		prong_future_free(f);
+		r = prong_pool_submit(pool, &f, count, n, 0, NULL);
+	}
+	CHECK_EQ(r, PRONG_FAILED);
+	CHECK(strchr(prong_error_detail(), '\n') == NULL);
+	prong_free(n);
+	CHECK_OK(prong_pool_free(pool));
+}
+
+static int hang_on(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pause();
+	return 0;
+}
+
+static void without_grace_a_task_is_killed_at_once(void **state)
+{
+	const prong_pool_opts opts = { .task = { .grace_ms = 10 * HANG_MS } };
+	prong_pool *pool = open_pool("processes:1", &opts);
+	prong_future *f;
+
+	(void)state;
+	CHECK_OK(prong_pool_submit(pool, &f, hang_on, NULL, 0,
+				   &(prong_task_opts){ .limit_ms = 10, .grace_ms = -1 }));
+	CHECK_EQ(prong_future_get(f, NULL, 0, prong_in_ms(900 * slowness())), PRONG_OVERRUN);
+	prong_future_free(f);
+	finish(pool);
+}
+
+static void handlers_of_crashes_are_not_forced_upon_workers(void **state)
+{
+	(void)state;
+	for (int none = 0; none < 2; none++) {
+		const prong_pool_opts opts = { .no_trace = none };
+		prong_pool *pool = open_pool("processes:1", &opts);
+		prong_report why;
+		prong_future *f;
+
+		CHECK_OK(prong_pool_submit(pool, &f, dies, NULL, 0, NULL));
+		CHECK_EQ(prong_future_get(f, NULL, 0, soon()), PRONG_CRASHED);
+		prong_future_report(f, &why);
+		CHECK_EQ(why.signal, SIGABRT);
+		CHECK(none ? !why.frames : why.frames || under_valgrind());
+		prong_future_free(f);
+		finish(pool);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	CASE(a_death_costs_its_task_on_whichever_side),
 	CASE(a_thread_may_fail_on_either_side),
+	CASE(a_thread_cut_short_costs_its_tasks),
+	CASE(a_pool_that_gave_up_tells_its_futures),
+	CASE(without_grace_a_task_is_killed_at_once),
+	CASE(handlers_of_crashes_are_not_forced_upon_workers),
 	CASE(whoever_dies_as_it_takes_a_task_loses_none),
 	CASE(a_worker_that_grows_too_large_is_replaced),
 	CASE(a_pinned_worker_stays_on_one_processor),
