@@ -158,7 +158,9 @@ int prongi_stream_recv_head(struct prongi_stream *s, prong_time deadline)
 		if (r)
 			return r;
 	}
-	return r < 0 ? in_over(s, r) : 0;
+	if (r < 0)
+		return in_over(s, r);
+	return r == 0 ? s->in_over : 0; /* its length is no news when the rest will not come */
 }
 
 int prongi_stream_recv(struct prongi_stream *s, prong_time deadline)

@@ -494,6 +494,7 @@ static void a_slow_message_wakes_all(void **state)
 		}
 		CHECK_EQ(raw_now(c), -ETIMEDOUT);
 		CHECK(strstr(prong_error_detail(), "5 bytes of 11") != NULL);
+		CHECK_EQ(prong_conn_recv(c, NULL, 0, NULL, PRONG_NOW), -ETIMEDOUT);
 		CHECK(kind < 2 || readable(poll_fd, 0));
 		CHECK_OK(prong_wait(&s, 1, PRONG_NOW));
 		close(fd);
