@@ -299,6 +299,8 @@ prong_value *prong_value_textf(const char *format, ...)
 	va_list args;
 	int n;
 
+	if (!format)
+		return NULL;
 	va_start(args, format);
 	n = vsnprintf(small, sizeof small, format, args);
 	va_end(args);
