@@ -3,7 +3,10 @@
    the send() and recv() of multiprocessing.connection.
 
    Between members of a family, and to who proved a key in the way of Python 3.12 and later, as
-   prong does, the pickle is of protocol 5; to all others of protocol 2, which every Python reads.
+   prong does, the pickle is of protocol 5; to all others of the highest that a value came in, and
+   before one came of protocol 2, which every Python reads.  Classes that Python 2 does not know,
+   like TimeoutError, keep their names in that: an older Python 3 finds them.  To who has sent
+   protocol 2, which is Python 2, they are called by the nearest that it has, here OSError.
    What is received may be of any protocol; nothing in it is ever called, see codec.h.
 
    Example:

@@ -214,10 +214,9 @@ static int broken(struct prongi_link *l, int r, const char *what)
 static int send_request(struct prongi_link *l, prong_value *request, const char *what,
 			prong_time deadline)
 {
-	prong_format format = prongi_conn_is_modern(l->conn) ? PRONG_PICKLE_5 : PRONG_PICKLE_2;
 	size_t size;
 	void *data;
-	int r = prong_encode(request, format, &data, &size, NULL);
+	int r = prongi_conn_encode(l->conn, request, &data, &size);
 
 	prong_value_free(request);
 	if (r)

@@ -34,7 +34,7 @@ void prongi_say_begin(struct prongi_out *o, int protocol, const char *kind)
 void prongi_say_value(struct prongi_out *o, int protocol, const prong_value *v)
 {
 	size_t before = o->n;
-	int r = prongi_pickle_write(o, v ? v : &prongi_none, protocol);
+	int r = prongi_pickle_write(o, v ? v : &prongi_none, protocol, false);
 
 	if (o->r == 0)
 		o->r = r;

@@ -1,33 +1,31 @@
 /* Values through connections and queues.
 
    Not here: pickles (pickle_*.c), and what moves bytes. */
+#include "wire/codec.h"
 #include "wire/net.h"
 #include <errno.h>
 #include <prong/carry.h>
 #include <prong/heap.h>
 #include <stdlib.h>
 
-/* v, which is let go of, as bytes. */
-static int encode(prong_value *v, prong_format format, void **data, size_t *size)
+/* Who is in the family understands all that we do.  Of another, what it sends tells what it reads;
+   until then it may be Python 2, or a 3 to which protocol 2 must not mean anything else. */
+int prongi_conn_encode(const prong_conn *c, const prong_value *v, void **data, size_t *size)
 {
-	int r = prong_encode(v, format, data, size, NULL);
+	int protocol = prongi_conn_is_net(c) ? prongi_conn_protocol(c) : PRONG_PICKLE_5;
 
-	prong_value_free(v);
-	return r;
-}
-
-/* Who is in the family understands all that we do, and so does a new Python. */
-static prong_format format_for(const prong_conn *c)
-{
-	return prongi_conn_is_net(c) && !prongi_conn_is_modern(c) ? PRONG_PICKLE_2 : PRONG_PICKLE_5;
+	if (protocol == 0)
+		return prongi_encode_either(v, data, size);
+	return prong_encode(v, (prong_format)protocol, data, size, NULL);
 }
 
 int prong_conn_send_value(prong_conn *c, prong_value *v, prong_time deadline)
 {
 	size_t size;
 	void *data;
-	int r = encode(v, format_for(c), &data, &size);
+	int r = prongi_conn_encode(c, v, &data, &size);
 
+	prong_value_free(v);
 	if (r)
 		return r;
 	r = prong_conn_send(c, data, size, deadline);
@@ -85,7 +83,8 @@ int prong_queue_put_value(prong_queue *q, prong_value *v, prong_time deadline)
 	far = prongi_outer_queue(q, &data);
 	if (far)
 		return far->put_value(data, v, deadline);
-	r = encode(v, PRONG_PICKLE_5, &data, &size);
+	r = prong_encode(v, PRONG_PICKLE_5, &data, &size, NULL);
+	prong_value_free(v);
 	if (r)
 		return r;
 	r = prong_queue_put(q, data, size, deadline);

@@ -6,6 +6,9 @@
 /* What a value may take however little is to be decoded. */
 #define LEAST ((size_t)1 << 20)
 
+/* What is encoded has so many bytes unless the limits say otherwise. */
+#define MOST ((size_t)1 << 30)
+
 static const prong_limits none;
 
 /* What was left at 0 gets its default.  0, -EINVAL. */
@@ -29,12 +32,12 @@ static int write_as(struct prongi_out *o, const prong_value *v, prong_format for
 {
 	switch (format) {
 	case PRONG_PICKLE:
-		return prongi_pickle_write(o, v, 2);
+		return prongi_pickle_write(o, v, 2, false);
 	case PRONG_PICKLE_2:
 	case PRONG_PICKLE_3:
 	case PRONG_PICKLE_4:
 	case PRONG_PICKLE_5:
-		return prongi_pickle_write(o, v, (int)format);
+		return prongi_pickle_write(o, v, (int)format, false);
 	case PRONG_JSON:
 		return prongi_json_write(o, v);
 	case PRONG_REPR:
@@ -44,12 +47,26 @@ static int write_as(struct prongi_out *o, const prong_value *v, prong_format for
 	}
 }
 
+/* out has been written with result r: hand it over, or free it. */
+static int hand_over(struct prongi_out *out, int r, void **data, size_t *size)
+{
+	if (r == -EMSGSIZE)
+		prongi_fail(r, "encode: more than %zu bytes", out->limit);
+	if (r) {
+		free(out->data);
+		return r;
+	}
+	*data = out->data;
+	*size = out->n;
+	return 0;
+}
+
 int prong_encode(const prong_value *v, prong_format format, void **data, size_t *size,
 		 const prong_limits *limits)
 {
 	struct prongi_out out = { .limit = 0 };
 	prong_limits l;
-	int r = fill_limits(&l, limits, (size_t)1 << 30);
+	int r = fill_limits(&l, limits, MOST);
 
 	if (r)
 		return r;
@@ -58,16 +75,16 @@ int prong_encode(const prong_value *v, prong_format format, void **data, size_t 
 	if (!v)
 		return prongi_fail(-ENOMEM, "encode: the value is NULL");
 	out.limit = l.bytes;
-	r = write_as(&out, v, format);
-	if (r == -EMSGSIZE)
-		prongi_fail(r, "encode: more than %zu bytes", l.bytes);
-	if (r) {
-		free(out.data);
-		return r;
-	}
-	*data = out.data;
-	*size = out.n;
-	return 0;
+	return hand_over(&out, write_as(&out, v, format), data, size);
+}
+
+int prongi_encode_either(const prong_value *v, void **data, size_t *size)
+{
+	struct prongi_out out = { .limit = MOST };
+
+	if (!v)
+		return prongi_fail(-ENOMEM, "encode: the value is NULL");
+	return hand_over(&out, prongi_pickle_write(&out, v, 2, true), data, size);
 }
 
 /* --- decoding --------------------------------------------------------------------------------- */

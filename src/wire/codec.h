@@ -88,7 +88,11 @@ int prongi_where_fail(const struct prongi_where *w, int r, const char *what);
 /* Write v; the error is the return value, o->r is looked at by the caller too. */
 int prongi_repr(struct prongi_out *o, const prong_value *v);
 int prongi_json_write(struct prongi_out *o, const prong_value *v);
-int prongi_pickle_write(struct prongi_out *o, const prong_value *v, int protocol);
+int prongi_pickle_write(struct prongi_out *o, const prong_value *v, int protocol, bool either);
+
+/* As prong_encode() in protocol 2, for who may be Python 2 or 3: what Python 2 has no name for is
+   not called by the nearest that it has, which to Python 3 would be another. */
+int prongi_encode_either(const prong_value *v, void **data, size_t *size);
 
 struct prongi_input {
 	const char *data;
@@ -113,8 +117,8 @@ struct prongi_name {
 bool prongi_name_new(const char *module, size_t module_size, const char *name, size_t name_size,
 		     struct prongi_name *out);
 
-/* What protocol 2 calls it. */
+/* What protocol 2 calls it; with nearest, also where that is another, which comes nearest. */
 bool prongi_name_old(const char *module, size_t module_size, const char *name, size_t name_size,
-		     struct prongi_name *out);
+		     bool nearest, struct prongi_name *out);
 
 #endif

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <prong/error.h>
 #include <prong/heap.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,7 +25,8 @@ struct net_conn {
 				 Under receiving */
 	bool rings;           /* it does.  Under receiving */
 	prong_time due;       /* what the alarm is set to.  Under receiving */
-	bool modern;
+	_Atomic uint8_t protocol; /* of the other end's pickles: the highest that came; 0: none.
+				     Written under receiving, read by who sends */
 	char peer[PRONGI_ADDRESS_MOST];
 };
 
@@ -225,6 +227,16 @@ static int take(struct net_conn *c, void **data)
 	return 0;
 }
 
+/* A pickle begins with its protocol, from 2 on, and its writer can read what it writes. */
+static void note_protocol(struct net_conn *c, const unsigned char *data, size_t n)
+{
+	uint8_t known = atomic_load_explicit(&c->protocol, memory_order_relaxed);
+	uint8_t protocol = n >= 2 && data[0] == 0x80 ? data[1] : 0;
+
+	if (protocol > known && protocol >= PRONG_PICKLE_2 && protocol <= PRONG_PICKLE_5)
+		atomic_store_explicit(&c->protocol, protocol, memory_order_relaxed);
+}
+
 /* As memory from malloc(), never NULL. */
 static int take_private(struct net_conn *c, void **data)
 {
@@ -235,6 +247,7 @@ static int take_private(struct net_conn *c, void **data)
 		return -ENOMEM;
 	if (n)
 		memcpy(copy, prongi_inbox_data(&c->stream.in), n);
+	note_protocol(c, copy, n);
 	*data = copy;
 	return 0;
 }
@@ -378,7 +391,7 @@ int prongi_conn_make(prong_conn **out, struct prongi_stream *s, const struct pro
 	if (peer->at.ss_family != AF_UNIX)
 		prongi_os_tcp_tune(s->fd);
 	prongi_address_text(peer, c->peer);
-	c->modern = modern;
+	atomic_init(&c->protocol, modern ? PRONG_PICKLE_5 : 0);
 	r = prongi_outer_new(out, &ops, c);
 	if (r) {
 		c->stream.fd = -1; /* it stays the caller's, and so does what came */
@@ -396,11 +409,11 @@ const char *prong_conn_peer(const prong_conn *c)
 	return n ? n->peer : NULL;
 }
 
-bool prongi_conn_is_modern(const prong_conn *c)
+int prongi_conn_protocol(const prong_conn *c)
 {
 	const struct net_conn *n = prongi_outer_self(c, &ops);
 
-	return n && n->modern;
+	return n ? atomic_load_explicit(&n->protocol, memory_order_relaxed) : 0;
 }
 
 bool prongi_conn_is_net(const prong_conn *c)

@@ -223,10 +223,10 @@ bool prongi_name_new(const char *module, size_t module_size, const char *name, s
 	return false;
 }
 
-static bool old_exception(const char *name, size_t n, struct prongi_name *out)
+static bool old_exception(const char *name, size_t n, bool nearest, struct prongi_name *out)
 {
 	for (size_t i = 0; i < LENGTH(exceptions); i++) {
-		if (is(exceptions[i].new, name, n)) {
+		if (is(exceptions[i].new, name, n) && (nearest || !exceptions[i].old)) {
 			*out = (struct prongi_name){ "exceptions", exceptions[i].old };
 			return true;
 		}
@@ -235,9 +235,9 @@ static bool old_exception(const char *name, size_t n, struct prongi_name *out)
 }
 
 bool prongi_name_old(const char *module, size_t module_size, const char *name, size_t name_size,
-		     struct prongi_name *out)
+		     bool nearest, struct prongi_name *out)
 {
-	if (is("builtins", module, module_size) && old_exception(name, name_size, out))
+	if (is("builtins", module, module_size) && old_exception(name, name_size, nearest, out))
 		return true;
 	for (size_t i = 0; i < LENGTH(names); i++) {
 		if (names[i].way == BOTH && is(names[i].new.module, module, module_size) &&

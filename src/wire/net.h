@@ -9,6 +9,7 @@
 #include "wire/stream.h"
 #include "wire/tls.h"
 #include "wire/turn.h"
+#include <prong/carry.h>
 #include <prong/listener.h>
 
 /* The options with their defaults filled in. */
@@ -42,8 +43,13 @@ int prongi_conn_make(prong_conn **out, struct prongi_stream *s, const struct pro
    limits are still those of a proof. */
 int prongi_listener_accept(prong_listener *l, struct prongi_stream *out);
 
-/* True when the other end understands every protocol of pickle.  False for a pipe. */
-bool prongi_conn_is_modern(const prong_conn *c);
+/* Encode v as the pickle that the other end of c understands, and that keeps the most.  As
+   prong_encode(). */
+int prongi_conn_encode(const prong_conn *c, const prong_value *v, void **data, size_t *size);
+
+/* The protocol of pickles that the other end of a network connection understands, as far as it is
+   known; 0: nothing came yet that tells. */
+int prongi_conn_protocol(const prong_conn *c);
 
 /* True when c is a network connection of this process. */
 bool prongi_conn_is_net(const prong_conn *c);
@@ -54,7 +60,8 @@ void prongi_conn_shut(prong_conn *c);
 /* True when a receive would not wait: a message is there, or an end. */
 bool prongi_conn_has_news(prong_conn *c);
 
-/* Receive a message from a network connection as memory from malloc().  As prong_conn_recv(). */
+/* Receive a message from a network connection as memory from malloc(), a pickle: its protocol is
+   the other end's.  As prong_conn_recv(). */
 int prongi_conn_recv_private(prong_conn *c, void **data, size_t *size, prong_time deadline,
 			     const char *what);
 

@@ -105,7 +105,8 @@ static void put_global(struct prongi_writer *w, const char *module, size_t modul
 		prongi_out_byte(w->o, OP_STACK_GLOBAL);
 		return;
 	}
-	if (w->protocol < 3 && prongi_name_old(module, module_size, name, name_size, &old)) {
+	if (w->protocol < 3 &&
+	    prongi_name_old(module, module_size, name, name_size, !w->either, &old)) {
 		module = old.module;
 		module_size = strlen(module);
 		name_size = old.name ? strlen(old.name) : name_size;
@@ -147,7 +148,8 @@ static bool is_misread(const struct prongi_writer *w, const char *module, size_t
 {
 	struct prongi_name other;
 
-	return w->protocol < 3 && !prongi_name_old(module, module_size, name, name_size, &other) &&
+	return w->protocol < 3 &&
+	       !prongi_name_old(module, module_size, name, name_size, true, &other) &&
 	       prongi_name_new(module, module_size, name, name_size, &other);
 }
 

@@ -407,10 +407,11 @@ static int next_deferred(struct prongi_writer *w)
 	return 0;
 }
 
-int prongi_pickle_write(struct prongi_out *o, const prong_value *v, int protocol)
+int prongi_pickle_write(struct prongi_out *o, const prong_value *v, int protocol, bool either)
 {
 	struct prongi_writer w = { .o = o,
 				   .protocol = protocol,
+				   .either = either,
 				   .stack = { .size = sizeof(struct frame) },
 				   .deferred = { .size = sizeof(const prong_value *) } };
 	int r;

@@ -20,6 +20,7 @@ enum prongi_helper {
 struct prongi_writer {
 	struct prongi_out *o;
 	int protocol;
+	bool either; /* in protocol 2: the reader may as well be Python 3 */
 	struct prongi_marks memo; /* a value's place in the reader's memo, or OPEN, or URGENT */
 	uint32_t places;
 	uint32_t helper[HELPERS];     /* place + 1; 0: not written yet */

@@ -25,6 +25,11 @@ import subprocess
 import sys
 import uuid
 
+try:
+    import builtins as builtins_
+except ImportError:
+    import __builtin__ as builtins_
+
 PY2 = sys.version_info[0] == 2
 HIGHEST = min(pickle.HIGHEST_PROTOCOL, 5)
 PICKLE, JSON, REPR = 0, 16, 17
@@ -182,6 +187,9 @@ def same(a, b, seen=None):
                 todo.extend(zip(a.items(), b.items()))
         elif isinstance(a, BaseException):
             todo.append((a.args, b.args))
+        elif isinstance(a, type):
+            if a is not b:
+                return "classes differ: %r, %r" % (a, b)
         elif isinstance(a, (functools.partial,)):
             todo.append(((a.func, a.args, a.keywords), (b.func, b.args, b.keywords)))
         elif not isinstance(a, (text, bytes, int, long_, set, frozenset, bytearray)):
@@ -280,6 +288,7 @@ def classes():
     yield SetState_(9)
     yield MyList([1, 2, 3])
     yield MyDict(a=1, b=2)
+    yield MySet([1, "two"])
     yield MyInt(7)
     yield MyText("text")
     items = MyList([1, [2]])
@@ -317,6 +326,12 @@ def classes():
     yield ValueError("a", 1)
     yield KeyError("missing")
     yield MyError("mine")
+    if not PY2:
+        yield TimeoutError("x")
+        yield [ConnectionResetError("gone"), FileNotFoundError("f")]
+        yield ModuleNotFoundError("m")
+        yield RecursionError("r")
+        yield [TimeoutError, ModuleNotFoundError]
     yield StopIteration()
     yield UnicodeDecodeError(str("utf-8"), b"\xff", 0, 1, str("why"))
     try:
@@ -450,6 +465,10 @@ class Run(object):
                 self.check(value, "%s: %s for %r" % (type(e).__name__, e, back), where)
                 continue
             expected = pickle.loads(data)
+            if q == 2 and not holds:  # which has no name for some exceptions
+                expected = pickle.loads(pickle.dumps(expected, 2))
+                if type(expected) is getattr(builtins_, "RecursionError", None):
+                    expected = RuntimeError(*expected.args)  # which Python 2 reads, too
             if holds:
                 self.check(type(value), None if holds(again) else "it does not hold", where)
             else:

@@ -1,9 +1,10 @@
 /* One end of connections whose other end a Python program has (conn.py).  What comes is sent back.
 
-      conn listen ADDRESS KEY [old] [values]     accept until standard input ends
-      conn connect ADDRESS KEY [old] [values]    connect once
+      conn listen ADDRESS KEY [old] [values [first]]     accept until standard input ends
+      conn connect ADDRESS KEY [old] [values [first]]    connect once
 
-   With "values" each message is one, which is read and written anew.  KEY is in hexadecimal.
+   With "values" each message is one, which is read and written anew; with "first" three are sent
+   before anything came: TimeoutError('first'), queue.Queue, None.  KEY is in hexadecimal.
    A listener first prints its address.  Each connection, at its end, and each failure is a line:
    "done 3" after three messages, or a word for what went wrong. */
 #include <errno.h>
@@ -54,6 +55,7 @@ static size_t unhex(unsigned char *out, const char *text)
 }
 
 static bool values; /* not bytes */
+static bool first;
 
 static int echo_value(prong_conn *c)
 {
@@ -61,6 +63,21 @@ static int echo_value(prong_conn *c)
 	int r = prong_conn_recv_value(c, &v, NULL, prong_in_ms(PATIENCE_MS));
 
 	return r ? r : prong_conn_send_value(c, v, prong_in_ms(PATIENCE_MS));
+}
+
+static int say(prong_conn *c, prong_value *v)
+{
+	return prong_conn_send_value(c, v, prong_in_ms(PATIENCE_MS));
+}
+
+static int say_first(prong_conn *c)
+{
+	prong_value *args = prong_value_new(PRONG_TUPLE);
+	int r = prong_value_add(args, prong_value_text("first"));
+
+	r = r ? r : say(c, prong_value_object("builtins.TimeoutError", args, NULL));
+	r = r ? r : say(c, prong_value_bytes(PRONG_CLASS, "queue.Queue", 11));
+	return r ? r : say(c, prong_value_new(PRONG_NONE));
 }
 
 static int echo(prong_conn *c)
@@ -81,9 +98,9 @@ static int echo(prong_conn *c)
 
 static void serve(prong_conn *c)
 {
-	int n = 0, r;
+	int n = 0, r = first ? say_first(c) : 0;
 
-	while ((r = echo(c)) == 0)
+	while (r == 0 && (r = echo(c)) == 0)
 		n++;
 	if (r == PRONG_CLOSED)
 		printf("done %d\n", n);
@@ -154,6 +171,7 @@ int main(int argc, char **argv)
 	for (int i = 4; i < argc; i++) {
 		auth.old_python |= strcmp(argv[i], "old") == 0;
 		values |= strcmp(argv[i], "values") == 0;
+		first |= strcmp(argv[i], "first") == 0;
 	}
 	auth.key_size = unhex(key, argv[3]);
 	return strcmp(argv[1], "listen") == 0 ? listen_at(argv[2], &auth) : dial(argv[2], &auth);

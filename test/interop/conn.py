@@ -21,6 +21,12 @@ import traceback
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener
 
+try:
+    from queue import Empty, Queue
+except ImportError:
+    from Queue import Empty, Queue
+
+PY2 = sys.version_info[0] == 2
 OLD = sys.version_info < (3, 12)  # speaks HMAC-MD5 alone
 KEY = b"a key of sixteen"
 SIZES = [0, 1, 2, 3, 16383, 16384, 16385, 65535, 65536, 65537, 1000000, 20 << 20]
@@ -42,9 +48,9 @@ def check(truth, what):
 class Peer(object):
     """The program in C."""
 
-    def __init__(self, role, address, key=KEY, old=OLD, values=False):
+    def __init__(self, role, address, key=KEY, old=OLD, values=False, first=False):
         words = [program, role, address, binascii.hexlify(key).decode()]
-        words += ["old"] * old + ["values"] * values
+        words += ["old"] * old + ["values"] * values + ["first"] * first
         self.p = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.address = self.line() if role == "listen" else None
 
@@ -132,34 +138,81 @@ class Thing(object):
 
 THINGS = [None, True, 0, -1, 2 ** 200, 1.5, "text \u00e9\u4e2d", b"bytes \0\xff", [], [1, [2, "x"]],
           (1, ("a", None)), {"a": 1, "b": [2.5]}, {1, 2, 3}, frozenset(["a"]), bytearray(b"ab"),
-          Thing(7), [Thing({"deep": (1,)})], list(range(5000))]
+          Thing(7), [Thing({"deep": (1,)})], list(range(5000)),
+          "a lone surrogate: \ud800", float("nan"), float("-inf"), Queue, Empty(), ValueError("v", 1),
+          KeyError("k"), ValueError, OSError(2, "none", "file")]
+if not PY2:
+    THINGS += [TimeoutError("x"), ConnectionResetError("gone"), FileNotFoundError("f"),
+               ModuleNotFoundError("m"), RecursionError("r"), TimeoutError, ModuleNotFoundError,
+               BlockingIOError(11, "again"), [PermissionError(), ChildProcessError]]
+
+
+def alike(got, thing):
+    if type(got) is not type(thing):
+        return False
+    if isinstance(thing, BaseException):
+        return alike(got.args, thing.args)
+    if isinstance(thing, (list, tuple)):
+        return len(got) == len(thing) and all(map(alike, got, thing))
+    return got == thing or (thing != thing and got != got)
+
+
+def send_cycles(c, what):
+    """What is shared, or part of itself, is so afterwards."""
+    a = []
+    a.append(a)
+    c.send(a)
+    got = c.recv()
+    check(len(got) == 1 and got[0] is got, what + ": a list in itself")
+    t = Thing([1])
+    t.me = t
+    c.send((t, t.n, t))
+    got = c.recv()
+    check(got[0] is got[2] and got[0].n is got[1] and got[0].me is got[0], what + ": shared")
+    return 2
 
 
 def send_things(c, what):
     for thing in THINGS:
         c.send(thing)
         got = c.recv()
-        check(got == thing and type(got) is type(thing), "%s: %.60r came back as %.60r" %
-              (what, thing, got))
-    return len(THINGS)
+        check(alike(got, thing), "%s: %.60r came back as %.60r" % (what, thing, got))
+    for thing in [] if quick else [b"x" * (20 << 20), ["\xe9" * (10 << 20)]]:
+        c.send(thing)
+        check(c.recv() == thing, what + ": 20 MiB")
+    return len(THINGS) + 2 * (not quick) + send_cycles(c, what)
+
+
+def hear_first(c, what):
+    """What C says before it knows to whom.  Python 2 has no such error, and says so."""
+    try:
+        got = c.recv()
+        check(not PY2 and alike(got, TimeoutError("first")), "%s: first %r" % (what, got))
+    except AttributeError:
+        check(PY2, what + ": the first names a class that is not there")
+    check(c.recv() is Queue, what + ": a class whose module has two names")
+    check(c.recv() is None, what + ": nothing is lost between")
 
 
 def objects():
     """send() and recv(), with C in between."""
-    peer = Peer("listen", "tcp://127.0.0.1:0", values=True)
-    c = Client(peer.place(), authkey=KEY)
-    n = send_things(c, "objects")
-    c.close()
-    check(peer.line() == "done %d" % n, "C saw %d objects" % n)
-    peer.end()
-    l, where = python_listener("tcp:")
-    peer = Peer("connect", where, values=True)
-    c = l.accept()
-    n = send_things(c, "objects from C")
-    c.close()
-    check(peer.line() == "done %d" % n, "C saw %d objects" % n)
-    peer.end()
-    l.close()
+    for address in addresses():
+        peer = Peer("listen", address, values=True, first=True)
+        c = Client(peer.place(), authkey=KEY)
+        hear_first(c, "objects " + address)
+        n = send_things(c, "objects " + address)
+        c.close()
+        check(peer.line() == "done %d" % n, "C saw %d objects" % n)
+        peer.end()
+        l, where = python_listener(address)
+        peer = Peer("connect", where, values=True, first=True)
+        c = l.accept()
+        hear_first(c, "objects from C " + address)
+        n = send_things(c, "objects from C " + address)
+        c.close()
+        check(peer.line() == "done %d" % n, "C saw %d objects" % n)
+        peer.end()
+        l.close()
 
 
 def keys():

@@ -1,6 +1,8 @@
 /* Values as messages: what is sent arrives, and what is no value harms nobody. */
 #include "raw.h"
 
+#include <openssl/evp.h>
+
 static void both(prong_conn **a, prong_conn **b)
 {
 	prong_listener *l = raw_listener(NULL);
@@ -109,12 +111,126 @@ static void through_a_queue(void **state)
 	CHECK_OK(prong_queue_free(q));
 }
 
+/* --- older Pythons ---------------------------------------------------------------------------- */
+
+static size_t read_frame(int fd, unsigned char *message, size_t room)
+{
+	unsigned char head[4];
+
+	raw_read(fd, head, 4);
+	CHECK(!head[0] && !head[1] && !head[2] && head[3] <= room);
+	raw_read(fd, message, head[3]);
+	return head[3];
+}
+
+static void write_frame(int fd, const void *message, size_t n)
+{
+	raw_head(fd, (int64_t)n);
+	raw_write(fd, message, n);
+}
+
+struct old_python {
+	const char *address;
+	int fd;
+};
+
+/* Prove the key as Python before 3.12 does, and believe that the other end has it. */
+static int old_python(void *arg)
+{
+	struct old_python *p = *(struct old_python **)arg;
+	unsigned char message[256], mac[64];
+	size_t n, size;
+
+	p->fd = raw_dial(p->address);
+	n = read_frame(p->fd, message, sizeof message);
+	CHECK(EVP_Q_mac(NULL, "HMAC", NULL, "MD5", NULL, raw_key, 16, message + 11, n - 11, mac,
+			sizeof mac, &size) != NULL);
+	write_frame(p->fd, mac, size);
+	CHECK_EQ(read_frame(p->fd, message, sizeof message), 9);
+	write_frame(p->fd, "#CHALLENGE#twenty random bytes.", 31);
+	read_frame(p->fd, message, sizeof message);
+	write_frame(p->fd, "#WELCOME#", 9);
+	return 0;
+}
+
+static prong_conn *meet_old_python(int *fd)
+{
+	prong_auth auth = raw_auth();
+	struct old_python p = { .fd = -1 }, *at = &p;
+	prong_listener *l;
+	prong_conn *c;
+	prong_thread *t;
+
+	auth.old_python = true;
+	l = raw_listener(&auth);
+	p.address = prong_listener_address(l);
+	t = start_thread(old_python, &at, sizeof at);
+	CHECK_OK(prong_listener_accept(l, &c, soon()));
+	CHECK_EQ(end_thread(t), 0);
+	prong_listener_close(l);
+	*fd = p.fd;
+	return c;
+}
+
+/* c sends a TimeoutError, which are these bytes. */
+static void expect_bytes(prong_conn *c, int fd, const char *want, size_t n)
+{
+	unsigned char got[256];
+	prong_value *v =
+		prong_value_object("builtins.TimeoutError", prong_value_new(PRONG_TUPLE), NULL);
+
+	CHECK_OK(prong_conn_send_value(c, v, soon()));
+	CHECK_EQ(read_frame(fd, got, sizeof got), n);
+	CHECK(memcmp(got, want, n) == 0);
+}
+
+static void hear(prong_conn *c, int fd, const char *pickle)
+{
+	prong_value *v;
+
+	write_frame(fd, pickle, 4);
+	CHECK_OK(prong_conn_recv_value(c, &v, NULL, soon()));
+	prong_value_free(v);
+}
+
+#define EXPECT(text) expect_bytes(c, fd, text, sizeof(text) - 1)
+
+/* A Python is answered in the protocol that it writes; before it has written anything nothing is
+   said that an older one would take for something else. */
+static void each_python_is_answered_in_its_protocol(void **state)
+{
+	int fd;
+	prong_conn *c = meet_old_python(&fd);
+	prong_value *v;
+
+	(void)state;
+	EXPECT("\x80\x02"
+	       "c__builtin__\nTimeoutError\n)R.");
+	hear(c, fd, "\x80\x02N.");
+	EXPECT("\x80\x02"
+	       "cexceptions\nOSError\n)R.");
+	hear(c, fd, "\x80\x03N.");
+	EXPECT("\x80\x03"
+	       "cbuiltins\nTimeoutError\n)R.");
+	hear(c, fd, "\x80\x04N.");
+	EXPECT("\x80\x04\x8c\x08"
+	       "builtins\x8c\x0cTimeoutError\x93)R.");
+	hear(c, fd, "\x80\x02N.");
+	write_frame(fd, "\x80\xffN.", 4);
+	CHECK_EQ(prong_conn_recv_value(c, &v, NULL, soon()), -EPROTO);
+	EXPECT("\x80\x04\x8c\x08"
+	       "builtins\x8c\x0cTimeoutError\x93)R.");
+	prong_conn_free(c);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(through_a_pipe),
 		CASE(through_a_network),
 		CASE(through_a_queue),
+		CASE(each_python_is_answered_in_its_protocol),
 	};
 
 	test_begin(argc, argv, TEST_WARM, NULL);
