@@ -25,6 +25,62 @@ static inline void fuzz_check(bool holds, const char *what)
 	abort();
 }
 
+/* Where the library is built for fuzzing: what it holds of malloc()'s memory, and what it does. */
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+#include <sanitizer/allocator_interface.h>
+
+extern uint64_t prongi_worked;
+
+static struct {
+	bool on;
+	int64_t held, peak;
+} fuzz_memory;
+
+static inline void fuzz_on_malloc(const volatile void *p, size_t size)
+{
+	(void)p;
+	if (!fuzz_memory.on)
+		return;
+	fuzz_memory.held += (int64_t)size;
+	if (fuzz_memory.peak < fuzz_memory.held)
+		fuzz_memory.peak = fuzz_memory.held;
+}
+
+static inline void fuzz_on_free(const volatile void *p)
+{
+	if (fuzz_memory.on && p)
+		fuzz_memory.held -= (int64_t)__sanitizer_get_allocated_size(p);
+}
+
+/* Whatever the bytes are, under tight limits: no more memory than a few times the limit, which
+   counts values, not what walks over them; and no more work than in proportion. */
+static inline void fuzz_cost(prong_format format, const uint8_t *data, size_t size)
+{
+	static bool hooked;
+	prong_limits tight = { .memory = 2048 + size / 2,
+			       .depth = 1 << 20,
+			       .objects = (uint32_t)size + 16 };
+	prong_value *v = NULL;
+	int r;
+
+	if (!hooked)
+		hooked = __sanitizer_install_malloc_and_free_hooks(fuzz_on_malloc, fuzz_on_free);
+	fuzz_memory.held = fuzz_memory.peak = 0;
+	prongi_worked = 0;
+	fuzz_memory.on = hooked;
+	r = prong_decode(&v, format, data, size, &tight);
+	fuzz_memory.on = false;
+	fuzz_check(fuzz_memory.peak <= 6 * (int64_t)tight.memory + 16384, "memory is limited");
+	fuzz_check(prongi_worked <= 1500 * (uint64_t)size + 65536, "work is in proportion");
+	prong_value_free(r ? NULL : v);
+}
+#else
+static inline void fuzz_cost(prong_format format, const uint8_t *data, size_t size)
+{
+	(void)format, (void)data, (void)size;
+}
+#endif
+
 /* The results that a decoder may have. */
 static inline bool fuzz_is_refusal(int r)
 {

@@ -19,8 +19,10 @@ static void through(const prong_value *v, prong_format format)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	prong_value *v = NULL;
-	int r = prong_decode(&v, PRONG_JSON, data, size, &fuzz_limits);
+	int r;
 
+	fuzz_cost(PRONG_JSON, data, size);
+	r = prong_decode(&v, PRONG_JSON, data, size, &fuzz_limits);
 	if (r) {
 		fuzz_check(fuzz_is_refusal(r), "the error is one of the documented");
 		fuzz_check(!v, "an error leaves out alone");

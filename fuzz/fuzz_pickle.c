@@ -1,5 +1,5 @@
 /* Pickles: whatever the bytes are, an error of the documented ones; or a value that is written in
-   each protocol, and comes back the same. */
+   each protocol, and comes back the same; and neither takes memory or time beyond its size. */
 #include "fuzz.h"
 
 /* Both are written in the same bytes, which is more than equality: nan equals nothing. */
@@ -41,8 +41,10 @@ static prong_value *through(const prong_value *v, prong_format protocol)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	prong_value *v = NULL, *once, *twice;
-	int r = prong_decode(&v, PRONG_PICKLE, data, size, &fuzz_limits);
+	int r;
 
+	fuzz_cost(PRONG_PICKLE, data, size);
+	r = prong_decode(&v, PRONG_PICKLE, data, size, &fuzz_limits);
 	if (r) {
 		fuzz_check(fuzz_is_refusal(r), "the error is one of the documented");
 		fuzz_check(!v, "an error leaves out alone");

@@ -97,16 +97,31 @@ def values():
         yield s
 
 
+def multiplied():
+    """Not Python's: a few bytes that ask for the same again and again."""
+    items, calls = b"K\x01" * 50, b"h\x01h\x02R0" * 20
+    yield b"c__builtin__\nset\nq\x01](" + items + b"e\x85q\x020" + calls + b"N."
+    yield b"X\x2c\x01\0\0" + b"x" * 300 + b"q\x010}(" + b"h\x01N" * 50 + b"u."
+    yield b"c" + b"m" * 300 + b"\nC\nq\x010]" + b"h\x01)R0" * 20 + b"."
+    yield b"(" * 300 + b"N."
+    yield b"(N" + b"2" * 300 + b"\x91."
+
+
+def write(data):
+    with open(os.path.join(sys.argv[1], hashlib.sha1(data).hexdigest()[:12]), "wb") as f:
+        f.write(data)
+
+
 def main():
+    for data in multiplied():
+        write(data)
     for value in values():
         for protocol in range(min(pickle.HIGHEST_PROTOCOL, 5) + 1):
             try:
                 data = pickle.dumps(value, protocol)
             except (pickle.PicklingError, TypeError, AttributeError):
                 continue
-            name = hashlib.sha1(data).hexdigest()[:12]
-            with open(os.path.join(sys.argv[1], name), "wb") as f:
-                f.write(data)
+            write(data)
 
 
 main()

@@ -35,10 +35,10 @@ typedef enum prong_format {
 /* All-zero means the defaults. */
 typedef struct prong_limits {
 	size_t bytes;     /* of the encoded form; 0: 64 MiB to decode, 1 GiB to encode */
-	size_t memory;    /* decode: for the values; 0: 4 * bytes + 1 MiB */
+	size_t memory;    /* decode: for values and the decoder's stack; 0: 4 * bytes + 1 MiB */
 	uint32_t depth;   /* decode: collections in each other; 0: 10,000 */
 	uint32_t memo;    /* decode: what a pickle remembers; 0: 1 << 20 */
-	uint32_t objects; /* decode: values; 0: 1 << 22 */
+	uint32_t objects; /* decode: values, and references to them; 0: 1 << 22 */
 	uint32_t reserved0_;
 	uint64_t reserved_[3]; /* must be zero */
 } prong_limits;

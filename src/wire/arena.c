@@ -186,6 +186,27 @@ void prongi_release(struct prongi_group *g, void *old, size_t old_size)
 	free(c);
 }
 
+void *prongi_borrow(struct prongi_group *g, void *old, size_t old_size, size_t size)
+{
+	void *p;
+
+	if (size - old_size > g->left) {
+		g->full = true;
+		return NULL;
+	}
+	p = realloc(old, size);
+	if (p)
+		g->left -= size - old_size;
+	return p;
+}
+
+void prongi_repay(struct prongi_group *g, void *p, size_t size)
+{
+	if (p)
+		g->left += size;
+	free(p);
+}
+
 int prongi_room(struct prongi_group *g, struct prongi_items *v, size_t n, unsigned stride)
 {
 	size_t size = sizeof(prong_value *) * stride, room = v->v.room, need = v->v.count + n;

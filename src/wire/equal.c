@@ -3,7 +3,7 @@
    Where items are shared, the same two may meet many times, and in cycles for ever.  So what was
    compared once, or is being compared, counts as equal from then on, as do those equal to either:
    if it is not, that has been or will be found out, and the answer is no anyway.  That is union and
-   find, and makes it linear. */
+   find, and makes it linear.  Long data that is shared is remembered alike. */
 #include "wire/value.h"
 #include <stdlib.h>
 
@@ -18,24 +18,6 @@ struct walk {
 	uint32_t n, room;
 	bool no_memory, differ;
 };
-
-/* What is no collection is compared at once. */
-static void push(struct walk *w, const prong_value *a, const prong_value *b)
-{
-	struct pair *p;
-
-	if (a == b)
-		return;
-	if (!prongi_is_collection(a) || !prongi_is_collection(b)) {
-		w->differ = w->differ || !prongi_equal_plain(a, b);
-		return;
-	}
-	p = prongi_push(&w->todo);
-	if (p)
-		*p = (struct pair){ a, b };
-	else
-		w->no_memory = true;
-}
 
 /* The place of v; UINT32_MAX: no memory. */
 static uint32_t place(struct walk *w, const prong_value *v)
@@ -84,6 +66,30 @@ static bool met(struct walk *w, const prong_value *a, const prong_value *b)
 		return true;
 	w->above[i] = j;
 	return false;
+}
+
+static bool are_long(const prong_value *a, const prong_value *b)
+{
+	return prongi_is_long(a) && prongi_is_long(b) && a->size == b->size;
+}
+
+/* What is no collection is compared at once. */
+static void push(struct walk *w, const prong_value *a, const prong_value *b)
+{
+	struct pair *p;
+
+	if (a == b)
+		return;
+	if (!prongi_is_collection(a) || !prongi_is_collection(b)) {
+		if (!w->differ && !(are_long(a, b) && met(w, a, b)))
+			w->differ = !prongi_equal_plain(a, b);
+		return;
+	}
+	p = prongi_push(&w->todo);
+	if (p)
+		*p = (struct pair){ a, b };
+	else
+		w->no_memory = true;
 }
 
 static bool is_set(const prong_value *v)

@@ -6,7 +6,6 @@
 #include "wire/codec.h"
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 
 struct reader {
 	struct prongi_input *in;
@@ -139,7 +138,7 @@ static int unescape(struct reader *s, const char *end, size_t *n)
 	int r = 0;
 
 	if (room > s->text_room) {
-		char *text = realloc(s->text, room);
+		char *text = prongi_borrow(s->g, s->text, s->text_room, room);
 
 		if (!text)
 			return -ENOMEM;
@@ -221,7 +220,7 @@ static bool take(struct reader *s, char c)
 static int read_float(struct reader *s, const char *from, prong_value **out)
 {
 	double x;
-	int r = prongi_text_float(from, (size_t)(s->p - from), &x);
+	int r = prongi_text_float(s->g, from, (size_t)(s->p - from), &x);
 
 	if (r)
 		return r;
@@ -397,10 +396,10 @@ int prongi_json_read(struct prongi_input *in, struct prongi_group *g, prong_valu
 			    .g = g,
 			    .p = in->data,
 			    .end = in->data + in->size,
-			    .open = { .size = sizeof(struct level) } };
+			    .open = { .lender = g, .size = sizeof(struct level) } };
 	int r = run(&s, out);
 
 	prongi_stack_free(&s.open);
-	free(s.text);
+	prongi_repay(g, s.text, s.text_room);
 	return r;
 }

@@ -4,7 +4,8 @@
    SipHash-1-3 under a random key of this process, so nobody can choose keys that collide.
 
    A tuple or a frozenset as a key has a fingerprint, made once, and is compared by it alone.  To
-   compare what is in it would be exponential where items are shared, and could nest. */
+   compare what is in it would be exponential where items are shared, and could nest.  So has long
+   data: what is shared is a key as often as a few bytes of a pickle say so. */
 #include "wire/value.h"
 #include <errno.h>
 #include <math.h>
@@ -16,6 +17,10 @@
 enum {
 	FEW = 8
 };
+
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+uint64_t prongi_worked;
+#endif
 
 /* --- the hash --------------------------------------------------------------------------------- */
 
@@ -51,31 +56,75 @@ static inline void sip_round(uint64_t v[4])
 	v[2] = turn(v[2], 32);
 }
 
-/* Hash n bytes; which is 0 or 1: one of two hashes that have nothing to do with each other. */
-static uint64_t sip(unsigned which, unsigned tag, const void *data, size_t n)
+static inline void sip_begin(uint64_t v[4], unsigned which)
 {
 	const uint64_t *k = secret + 2 * which;
-	uint64_t v[4] = { k[0] ^ 0x736f6d6570736575u, k[1] ^ 0x646f72616e646f6du,
-			  k[0] ^ 0x6c7967656e657261u, k[1] ^ 0x7465646279746573u };
-	const char *p = data;
-	uint64_t word;
 
-	for (; n >= 8; n -= 8, p += 8) {
-		memcpy(&word, p, 8);
-		v[3] ^= word;
-		sip_round(v);
-		v[0] ^= word;
-	}
-	word = 0;
-	memcpy(&word, p, n);
-	word |= (uint64_t)(tag << 3 | n) << 56;
+	v[0] = k[0] ^ 0x736f6d6570736575u;
+	v[1] = k[1] ^ 0x646f72616e646f6du;
+	v[2] = k[0] ^ 0x6c7967656e657261u;
+	v[3] = k[1] ^ 0x7465646279746573u;
+}
+
+static inline void sip_word(uint64_t v[4], uint64_t word)
+{
 	v[3] ^= word;
 	sip_round(v);
 	v[0] ^= word;
+}
+
+/* The word that holds the last n bytes, of fewer than 8. */
+static inline uint64_t sip_last(unsigned tag, const void *p, size_t n)
+{
+	uint64_t word = 0;
+
+	memcpy(&word, p, n);
+	return word | (uint64_t)(tag << 3 | n) << 56;
+}
+
+static inline uint64_t sip_end(uint64_t v[4])
+{
 	v[2] ^= 0xff;
 	for (int i = 0; i < 3; i++)
 		sip_round(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+/* Hash n bytes; which is 0 or 1: one of two hashes that have nothing to do with each other. */
+static uint64_t sip(unsigned which, unsigned tag, const void *data, size_t n)
+{
+	const char *p = data;
+	uint64_t v[4], word;
+
+	prongi_work(n);
+	sip_begin(v, which);
+	for (; n >= 8; n -= 8, p += 8) {
+		memcpy(&word, p, 8);
+		sip_word(v, word);
+	}
+	sip_word(v, sip_last(tag, p, n));
+	return sip_end(v);
+}
+
+/* Both at once, which takes hardly longer than one: neither waits for the other. */
+static void sip_both(unsigned tag, const void *data, size_t n, uint64_t out[2])
+{
+	const char *p = data;
+	uint64_t v[4], w[4], word;
+
+	prongi_work(n);
+	sip_begin(v, 0);
+	sip_begin(w, 1);
+	for (; n >= 8; n -= 8, p += 8) {
+		memcpy(&word, p, 8);
+		sip_word(v, word);
+		sip_word(w, word);
+	}
+	word = sip_last(tag, p, n);
+	sip_word(v, word);
+	sip_word(w, word);
+	out[0] = sip_end(v);
+	out[1] = sip_end(w);
 }
 
 /* --- plain keys ------------------------------------------------------------------------------- */
@@ -114,22 +163,53 @@ static uint64_t hash_float(const prong_value *v, unsigned which)
 	return sip(which, FRACTION, &v->f, sizeof v->f);
 }
 
+/* Where long data has its fingerprint. */
+static _Atomic uint64_t *place_of_print(const prong_value *v)
+{
+	if (v->flags & PRONGI_OUTSIDE)
+		return ((struct prongi_outside *)(uintptr_t)v)->print;
+	return (_Atomic uint64_t *)((uintptr_t)v + prongi_bare_size(v->size));
+}
+
+static uint64_t hash_long(const prong_value *v, unsigned tag, unsigned which)
+{
+	_Atomic uint64_t *print = place_of_print(v);
+	_Atomic uint8_t *marks = &((prong_value *)(uintptr_t)v)->marks;
+	uint64_t fresh[2];
+
+	/* acquire: pairs with the release below, which makes the print visible. */
+	if (atomic_load_explicit(marks, memory_order_acquire) & PRONGI_KEY)
+		return atomic_load_explicit(&print[which], memory_order_relaxed);
+	sip_both(tag, prongi_bytes(v), v->size, fresh);
+	for (unsigned i = 0; i < 2; i++)
+		atomic_store_explicit(&print[i], fresh[i], memory_order_relaxed);
+	/* release: pairs with the acquire above. */
+	atomic_fetch_or_explicit(marks, PRONGI_KEY, memory_order_release);
+	return fresh[which];
+}
+
+static uint64_t hash_data(const prong_value *v, unsigned tag, unsigned which)
+{
+	return v->size < PRONGI_LONG ? sip(which, tag, prongi_bytes(v), v->size)
+				     : hash_long(v, tag, which);
+}
+
 static uint64_t hash_plain(const prong_value *v, unsigned which)
 {
 	switch ((prong_kind)v->kind) {
 	case PRONG_BOOL:
 	case PRONG_INT:
 		if (v->flags & PRONGI_BIG)
-			return sip(which, BIG, prongi_bytes(v), v->size);
+			return hash_data(v, BIG, which);
 		return sip(which, NUMBER, &v->i, sizeof v->i);
 	case PRONG_FLOAT:
 		return hash_float(v, which);
 	case PRONG_TEXT:
-		return sip(which, TEXT, prongi_bytes(v), v->size);
+		return hash_data(v, TEXT, which);
 	case PRONG_BYTES:
-		return sip(which, BYTES, prongi_bytes(v), v->size);
+		return hash_data(v, BYTES, which);
 	case PRONG_CLASS:
-		return sip(which, CLASS, prongi_bytes(v), v->size);
+		return hash_data(v, CLASS, which);
 	case PRONG_OBJECT:
 		return sip(which, OBJECT, &v, sizeof v);
 	default:
@@ -155,7 +235,10 @@ static bool is_int(const prong_value *v)
 
 static bool same_bytes(const prong_value *a, const prong_value *b)
 {
-	return a->size == b->size && !memcmp(prongi_bytes(a), prongi_bytes(b), a->size);
+	if (a->size != b->size)
+		return false;
+	prongi_work(a->size / 16);
+	return !memcmp(prongi_bytes(a), prongi_bytes(b), a->size);
 }
 
 bool prongi_equal_plain(const prong_value *a, const prong_value *b)
@@ -321,18 +404,34 @@ int prongi_key_print(const prong_value *v, struct prongi_print *out)
 
 /* --- the index -------------------------------------------------------------------------------- */
 
+/* Two that are long and equally so, of which one may be compared again and again. */
+static bool same_shared(const prong_value *a, const prong_value *key)
+{
+	return prongi_is_long(a) && prongi_is_long(key) && a->kind == key->kind &&
+	       a->size == key->size &&
+	       (prongi_has_mark(a, PRONGI_SHARED) || prongi_has_mark(key, PRONGI_SHARED));
+}
+
+static bool same_print(const struct prongi_print *a, const struct prongi_print *b)
+{
+	return a->p[0] == b->p[0] && a->p[1] == b->p[1];
+}
+
 /* print is that of key, when key is a tuple or frozenset. */
 static bool same_key(const prong_value *a, const prong_value *key, const struct prongi_print *print)
 {
-	struct prongi_print other;
+	struct prongi_print one, other;
 
 	if (a == key)
 		return true;
+	if (same_shared(a, key))
+		return !prongi_key_print(a, &one) && !prongi_key_print(key, &other) &&
+		       same_print(&one, &other);
 	if (key->kind != PRONG_TUPLE && key->kind != PRONG_FROZENSET)
 		return prongi_equal_plain(a, key);
 	if (a->kind != key->kind || print_known(a, &other))
 		return false;
-	return other.p[0] == print->p[0] && other.p[1] == print->p[1];
+	return same_print(&other, print);
 }
 
 static unsigned stride_of(const struct prongi_table *t)

@@ -310,7 +310,7 @@ static int64_t read_exponent(const char *p, const char *end)
 	return negative ? -e : e;
 }
 
-int prongi_text_float(const char *text, size_t n, double *out)
+int prongi_text_float(struct prongi_group *g, const char *text, size_t n, double *out)
 {
 	const char *end = text + n, *p = text;
 	bool negative = n > 0 && *p == '-', point = false;
@@ -320,7 +320,7 @@ int prongi_text_float(const char *text, size_t n, double *out)
 	char small[64], *copy = small;
 
 	if (n > sizeof small - 32) {
-		copy = malloc(n + 32);
+		copy = prongi_borrow(g, NULL, 0, n + 32);
 		if (!copy)
 			return -ENOMEM;
 	}
@@ -343,6 +343,6 @@ int prongi_text_float(const char *text, size_t n, double *out)
 	if (negative)
 		*out = -*out;
 	if (copy != small)
-		free(copy);
+		prongi_repay(g, copy, n + 32);
 	return 0;
 }

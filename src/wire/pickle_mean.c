@@ -2,7 +2,6 @@
    nothing here does more than make a value of another.  All other calls become objects. */
 #include "wire/pickle.h"
 #include <errno.h>
-#include <stdlib.h>
 
 /* The i-th argument, if it is of this kind; NULL. */
 static const prong_value *argument(const prong_value *args, uint32_t i, prong_kind kind)
@@ -29,26 +28,25 @@ static int latin1(struct prongi_reader *s, prong_kind kind, const prong_value *t
 	const char *p = prongi_bytes(text), *end = p + text->size;
 	char *to;
 	size_t n = 0;
+	int r = 0;
 
 	if (text->flags & PRONGI_ASCII) {
 		*out = prongi_data(s->g, kind, p, text->size);
 		return *out ? 0 : -ENOMEM;
 	}
-	to = malloc(text->size + 1);
+	to = prongi_borrow(s->g, NULL, 0, text->size + 1);
 	if (!to)
 		return -ENOMEM;
-	while (p < end) {
+	while (p < end && r == 0) {
 		uint32_t c = prongi_text_next(&p);
 
-		if (c > 0xff) {
-			free(to);
-			return prongi_reader_bad(s, "a character that is not in Latin 1");
-		}
+		if (c > 0xff)
+			r = prongi_reader_bad(s, "a character that is not in Latin 1");
 		to[n++] = (char)c;
 	}
-	*out = prongi_data(s->g, kind, to, n);
-	free(to);
-	return *out ? 0 : -ENOMEM;
+	*out = r ? NULL : prongi_data(s->g, kind, to, n);
+	prongi_repay(s->g, to, text->size + 1);
+	return r || *out ? r : -ENOMEM;
 }
 
 /* _codecs.encode(text, 'latin1'): how protocol 2 says bytes. */
@@ -84,24 +82,41 @@ static int bytearray(struct prongi_reader *s, const prong_value *args, prong_val
 	return *out ? 0 : -ENOMEM;
 }
 
+/* n items are met, maybe once more.  A call is a few bytes, and in a set equal items take no
+   memory: so they count as values that are read. */
+static int meet_again(struct prongi_reader *s, uint32_t n)
+{
+	prongi_work(n);
+	if (n > s->max_objects - s->objects)
+		return prongi_reader_too_many(s);
+	s->objects += n;
+	return 0;
+}
+
 /* kind() or kind([...]). */
 static int collect(struct prongi_reader *s, prong_kind kind, const prong_value *args,
 		   prong_value **out)
 {
 	const prong_value *from = argument(args, 0, PRONG_LIST);
+	bool shared, stays; /* another call may have the items too; they are in the argument too */
 	prong_value *v;
 	int r = 0;
 
 	from = from ? from : argument(args, 0, PRONG_TUPLE);
 	if (args->count > 1 || (args->count == 1 && !from))
 		return 0;
-	v = prongi_collection(s->g, kind);
+	shared = from &&
+		 (prongi_has_mark(from, PRONGI_SHARED) || prongi_has_mark(args, PRONGI_SHARED));
+	stays = shared || (from && (from->flags | args->flags) & PRONGI_PLACED);
+	if (shared)
+		r = meet_again(s, from->count);
+	v = r ? NULL : prongi_collection(s->g, kind);
 	if (!v)
-		return -ENOMEM;
+		return r ? r : -ENOMEM;
 	for (uint32_t i = 0; from && i < from->count && !r; i++) {
 		prong_value *item = prongi_items(from)->item[i];
 
-		if ((from->flags | args->flags) & PRONGI_PLACED) /* it is in the argument too */
+		if (stays)
 			prongi_set_mark(item, PRONGI_SHARED);
 		r = kind == PRONG_LIST || kind == PRONG_TUPLE ? prongi_append(s->g, v, &item, 1)
 							      : prongi_insert(s->g, v, item, NULL);
@@ -148,14 +163,14 @@ static int inner(struct prongi_reader *s, const prong_value *args, prong_value *
 	module = prongi_class_module(outer, &module_size);
 	first = prongi_class_name(outer, &first_size);
 	n = first_size + 1 + name->size;
-	whole = malloc(n);
+	whole = prongi_borrow(s->g, NULL, 0, n);
 	if (!whole)
 		return -ENOMEM;
 	memcpy(whole, first, first_size);
 	whole[first_size] = '.';
 	memcpy(whole + first_size + 1, prongi_bytes(name), name->size);
 	*out = prongi_class(s->g, module, module_size, whole, n);
-	free(whole);
+	prongi_repay(s->g, whole, n);
 	return *out ? 0 : -ENOMEM;
 }
 
@@ -187,11 +202,19 @@ static const struct {
 	{ "copyreg.__newobj_ex__", new_ex },
 };
 
+/* Longer names are none of these; and to look at one each time would be work without bounds. */
+enum {
+	LONGEST = 64
+};
+
 int prongi_reader_call(struct prongi_reader *s, prong_value *callable, prong_value *args,
 		       prong_value **out)
 {
-	const char *name = callable->kind == PRONG_CLASS ? prong_value_class(callable) : "";
+	const char *name;
 
+	if (callable->kind != PRONG_CLASS || callable->size > LONGEST)
+		return 0;
+	name = prong_value_class(callable);
 	for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
 		if (strcmp(name, meanings[i].name) == 0)
 			return meanings[i].call(s, args, out);

@@ -8,7 +8,6 @@
    cycles, the whole is walked over once at the end. */
 #include "wire/pickle.h"
 #include <errno.h>
-#include <stdlib.h>
 
 int prongi_reader_bad(const struct prongi_reader *s, const char *what)
 {
@@ -64,8 +63,9 @@ static int take_counted(struct prongi_reader *s, unsigned n, const char **from, 
 
 static int more_stack(struct prongi_reader *s)
 {
-	size_t room = s->room ? s->room * 2 : 256;
-	prong_value **stack = realloc(s->stack, room * sizeof *stack);
+	size_t room = s->room ? s->room * 2 : 64;
+	prong_value **stack =
+		prongi_borrow(s->g, s->stack, s->room * sizeof *stack, room * sizeof *stack);
 
 	if (!stack)
 		return -ENOMEM;
@@ -83,8 +83,9 @@ int prongi_reader_too_many(const struct prongi_reader *s)
 static int set_mark(struct prongi_reader *s)
 {
 	if (s->marks == s->mark_room) {
-		size_t room = s->mark_room ? s->mark_room * 2 : 64;
-		size_t *mark = realloc(s->mark, room * sizeof *mark);
+		size_t room = s->mark_room ? s->mark_room * 2 : 16;
+		size_t *mark = prongi_borrow(s->g, s->mark, s->mark_room * sizeof *mark,
+					     room * sizeof *mark);
 
 		if (!mark)
 			return -ENOMEM;
@@ -124,11 +125,7 @@ static int more_memo(struct prongi_reader *s, uint64_t index)
 				   s->max_memo);
 	if (room <= index)
 		room = (size_t)index + 1;
-	if (room * sizeof *memo > s->g->left) {
-		s->g->full = true;
-		return -ENOMEM;
-	}
-	memo = realloc(s->memo, room * sizeof *memo);
+	memo = prongi_borrow(s->g, s->memo, s->memo_room * sizeof *memo, room * sizeof *memo);
 	if (!memo)
 		return -ENOMEM;
 	memset(memo + s->memo_room, 0, (room - s->memo_room) * sizeof *memo);
@@ -157,8 +154,7 @@ int prongi_reader_get(struct prongi_reader *s, uint64_t index)
 	if (index >= s->memo_room || !s->memo[index])
 		return prongi_reader_bad(s, "nothing is in this place of the memo");
 	prongi_set_mark(s->memo[index], PRONGI_SHARED);
-	s->stack[s->n++] = s->memo[index];
-	return 0;
+	return prongi_reader_push(s, s->memo[index]);
 }
 
 /* --- leaves ----------------------------------------------------------------------------------- */
@@ -400,9 +396,7 @@ static int op_dup(struct prongi_reader *s)
 	if (r)
 		return r;
 	prongi_set_mark(s->stack[s->n - 1], PRONGI_SHARED);
-	s->stack[s->n] = s->stack[s->n - 1];
-	s->n++;
-	return 0;
+	return prongi_reader_push(s, s->stack[s->n - 1]);
 }
 
 static int op_proto(struct prongi_reader *s)
@@ -583,8 +577,8 @@ int prongi_pickle_read(struct prongi_input *in, struct prongi_group *g, prong_va
 
 	if (!r && s.inexact)
 		r = prongi_depth(*out, s.max_depth);
-	free(s.stack);
-	free(s.mark);
-	free(s.memo);
+	prongi_repay(g, s.stack, s.room * sizeof *s.stack);
+	prongi_repay(g, s.mark, s.mark_room * sizeof *s.mark);
+	prongi_repay(g, s.memo, s.memo_room * sizeof *s.memo);
 	return r;
 }

@@ -2,7 +2,6 @@
 #include "wire/pickle.h"
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 
 /* The next line, without its end. */
 static int take_line(struct prongi_reader *s, const char **line, size_t *n)
@@ -66,7 +65,7 @@ static int op_float(struct prongi_reader *s, const char *line, size_t n)
 	if (n - sign == 3 && (!memcmp(line + sign, "inf", 3) || !memcmp(line + sign, "nan", 3)))
 		x = (*line == '-' ? -1.0 : 1.0) * (line[sign] == 'i' ? INFINITY : NAN);
 	else if (is_float(line, n))
-		r = prongi_text_float(line, n, &x);
+		r = prongi_text_float(s->g, line, n, &x);
 	else
 		r = prongi_reader_bad(s, "a float that is none");
 	return r ? r : prongi_reader_push(s, prongi_float(s->g, x));
@@ -138,7 +137,7 @@ static int op_string(struct prongi_reader *s, const char *line, size_t n)
 
 	if (n < 2 || line[0] != *end || (*end != '\'' && *end != '"'))
 		return prongi_reader_bad(s, "a string without quotes");
-	copy = malloc(n);
+	copy = prongi_borrow(s->g, NULL, 0, n);
 	if (!copy)
 		return -ENOMEM;
 	while (p && p < end) {
@@ -151,7 +150,7 @@ static int op_string(struct prongi_reader *s, const char *line, size_t n)
 		}
 	}
 	r = p ? prongi_reader_str(s, copy, length) : prongi_reader_bad(s, "a bad escape");
-	free(copy);
+	prongi_repay(s->g, copy, n);
 	return r;
 }
 
@@ -159,8 +158,8 @@ static int op_string(struct prongi_reader *s, const char *line, size_t n)
 static int op_unicode(struct prongi_reader *s, const char *line, size_t n)
 {
 	const char *p = line, *end = line + n;
-	char *copy = malloc(2 * n + 4);
-	size_t length = 0, backslashes = 0;
+	size_t room = 2 * n + 4, length = 0, backslashes = 0;
+	char *copy = prongi_borrow(s->g, NULL, 0, room);
 	int r;
 
 	if (!copy)
@@ -182,7 +181,7 @@ static int op_unicode(struct prongi_reader *s, const char *line, size_t n)
 	}
 	r = p == end ? prongi_reader_unicode(s, copy, length)
 		     : prongi_reader_bad(s, "a bad escape");
-	free(copy);
+	prongi_repay(s->g, copy, room);
 	return r;
 }
 

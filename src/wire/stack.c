@@ -7,7 +7,9 @@ void *prongi_push(struct prongi_stack *s)
 {
 	if (s->n == s->room) {
 		size_t room = s->room ? s->room * 2 : 32;
-		char *top = realloc(s->top, room * s->size);
+		char *top = s->lender ? prongi_borrow(s->lender, s->top, s->room * s->size,
+						      room * s->size)
+				      : realloc(s->top, room * s->size);
 
 		if (!top)
 			return NULL;
@@ -19,7 +21,10 @@ void *prongi_push(struct prongi_stack *s)
 
 void prongi_stack_free(struct prongi_stack *s)
 {
-	free(s->top);
+	if (s->lender)
+		prongi_repay(s->lender, s->top, s->room * s->size);
+	else
+		free(s->top);
 }
 
 /* --- marks ------------------------------------------------------------------------------------ */

@@ -58,7 +58,7 @@ prong_value *prongi_data(struct prongi_group *g, prong_kind kind, const void *da
 
 	if (n > SIZE_MAX / 4)
 		return NULL;
-	v = (void *)prongi_fast_value(g, kind, (sizeof *v + n + 1 + 15) & ~(size_t)15);
+	v = (void *)prongi_fast_value(g, kind, prongi_data_size(n));
 	if (!v)
 		return NULL;
 	v->v.size = n;
@@ -93,7 +93,7 @@ prong_value *prongi_class(struct prongi_group *g, const char *module, size_t mod
 	size_t n = 2 * module_size + 2 + name_size;
 	struct prongi_data *v;
 
-	v = (void *)prongi_fast_value(g, PRONG_CLASS, (sizeof *v + n + 1 + 15) & ~(size_t)15);
+	v = (void *)prongi_fast_value(g, PRONG_CLASS, prongi_data_size(n));
 	if (!v)
 		return NULL;
 	v->v.size = n;
@@ -366,7 +366,7 @@ prong_value *prong_value_bytes(prong_kind kind, const void *data, size_t n)
 			    prongi_text_valid(data, n), n);
 		return NULL;
 	}
-	g = n < SIZE_MAX / 4 ? prongi_group_new(sizeof(prong_value) + n + 16, SIZE_MAX) : NULL;
+	g = n < SIZE_MAX / 4 ? prongi_group_new(prongi_data_size(n), SIZE_MAX) : NULL;
 	if (!g)
 		return no_memory();
 	if (kind == PRONG_INT)

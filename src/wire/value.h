@@ -7,7 +7,7 @@
    value of one is put into one of the other: the lists are joined, the smaller says where to.
 
    Nothing here is shared by processes.  Threads may read values at once, so what a reader writes is
-   atomic: the count, the mark SHARED, and the fingerprint of a tuple that is looked up. */
+   atomic: the count, the marks, and the fingerprint of a tuple or long data that is looked up. */
 #ifndef PRONGI_VALUE_H
 #define PRONGI_VALUE_H
 
@@ -52,7 +52,7 @@ enum {
 
 enum {
 	PRONGI_SHARED = 1, /* may be reached in two ways; never taken back */
-	PRONGI_KEY = 2     /* a tuple or frozenset whose fingerprint counts: it must not change */
+	PRONGI_KEY = 2     /* its fingerprint is known: a tuple or frozenset must not change */
 };
 
 struct prong_value {
@@ -71,8 +71,15 @@ struct prong_value {
 	};
 };
 
-/* Text, bytes, large ints, names of classes: the bytes follow, after them a NUL.  In the name of a
-   class, how is not used; its module ends at the first NUL, and "module.name" comes after it. */
+/* From so many bytes on data has room for its fingerprint, so that it is hashed once, however often
+   it is a key.  More than any float has as an int: those are hashed where they are met. */
+enum {
+	PRONGI_LONG = 256
+};
+
+/* Text, bytes, large ints, names of classes: the bytes follow, after them a NUL; then, on the next
+   multiple of 16, the fingerprint of long ones, valid with PRONGI_KEY.  In the name of a class, how
+   is not used; its module ends at the first NUL, and "module.name" comes after it. */
 struct prongi_data {
 	struct prong_value v;
 	char data[];
@@ -81,6 +88,7 @@ struct prongi_data {
 struct prongi_outside {
 	struct prong_value v;
 	const char *data;
+	_Atomic uint64_t print[2]; /* likewise */
 };
 
 /* A collection.  A dict has two pointers for each item, key and value; so has an object, whose key
@@ -163,6 +171,11 @@ static inline prong_value *prongi_fast_value(struct prongi_group *g, prong_kind 
 void *prongi_regrow(struct prongi_group *g, void *old, size_t used, size_t old_size, size_t size);
 void prongi_release(struct prongi_group *g, void *old, size_t old_size);
 
+/* What a reader needs of malloc()'s beside the values counts like them: another place for old_size
+   bytes at old, with room for size; NULL.  And give it back. */
+void *prongi_borrow(struct prongi_group *g, void *old, size_t old_size, size_t size);
+void prongi_repay(struct prongi_group *g, void *p, size_t size);
+
 /* malloc()'s memory is freed with the group from now on.  0, -ENOMEM. */
 int prongi_group_own(struct prongi_group *g, void *memory);
 
@@ -199,6 +212,18 @@ static inline prong_value *prongi_int(struct prongi_group *g, int64_t n)
 }
 
 prong_value *prongi_float(struct prongi_group *g, double x);
+
+/* What data of n bytes takes without its fingerprint, and with it. */
+static inline size_t prongi_bare_size(size_t n)
+{
+	return (sizeof(struct prongi_data) + n + 1 + 15) & ~(size_t)15;
+}
+
+static inline size_t prongi_data_size(size_t n)
+{
+	return prongi_bare_size(n) + (n >= PRONGI_LONG ? 2 * sizeof(uint64_t) : 0);
+}
+
 prong_value *prongi_data(struct prongi_group *g, prong_kind kind, const void *data, size_t n);
 prong_value *prongi_big(struct prongi_group *g, const uint8_t *data, size_t n);
 prong_value *prongi_class(struct prongi_group *g, const char *module, size_t module_size,
@@ -257,6 +282,28 @@ static inline const char *prongi_bytes(const prong_value *v)
 		return ((const struct prongi_outside *)v)->data;
 	return ((const struct prongi_data *)v)->data;
 }
+
+static inline bool prongi_is_long(const prong_value *v)
+{
+	bool data = v->kind == PRONG_TEXT || v->kind == PRONG_BYTES || v->kind == PRONG_BYTEARRAY ||
+		    v->kind == PRONG_CLASS || v->flags & PRONGI_BIG;
+
+	return data && v->size >= PRONGI_LONG;
+}
+
+/* Bytes hashed or compared, and items met again: fuzzers look whether that is in proportion. */
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+extern uint64_t prongi_worked;
+static inline void prongi_work(size_t n)
+{
+	prongi_worked += n;
+}
+#else
+static inline void prongi_work(size_t n)
+{
+	(void)n;
+}
+#endif
 
 /* A class may have these: names without NULs and ends of lines, and between dots of name there is
    something. */
@@ -329,8 +376,9 @@ prong_value *prongi_decimal(struct prongi_group *g, const char *text, size_t n, 
 /* Shortest text that reads as x again, as Python's repr; room for 32.  Return its length. */
 size_t prongi_float_text(double x, char *text);
 
-/* The number that n characters of [+-] digits [. digits] [e [+-] digits] say.  0, -ENOMEM. */
-int prongi_text_float(const char *text, size_t n, double *out);
+/* The number that n characters of [+-] digits [. digits] [e [+-] digits] say; g lends memory.  0,
+   -ENOMEM. */
+int prongi_text_float(struct prongi_group *g, const char *text, size_t n, double *out);
 
 /* --- key.c ------------------------------------------------------------------------------------ */
 
@@ -369,6 +417,7 @@ void prongi_marks_free(struct prongi_marks *m);
 
 /* A stack of things of one size in malloc()'s memory. */
 struct prongi_stack {
+	struct prongi_group *lender; /* it counts as memory of this one's; NULL: it does not */
 	char *top;
 	size_t size; /* of one */
 	size_t n, room;
