@@ -71,7 +71,7 @@ static inline void fuzz_cost(prong_format format, const uint8_t *data, size_t si
 	r = prong_decode(&v, format, data, size, &tight);
 	fuzz_memory.on = false;
 	fuzz_check(fuzz_memory.peak <= 6 * (int64_t)tight.memory + 16384, "memory is limited");
-	fuzz_check(prongi_worked <= 1500 * (uint64_t)size + 65536, "work is in proportion");
+	fuzz_check(prongi_worked <= 4 * (uint64_t)size + 4096, "work is in proportion");
 	prong_value_free(r ? NULL : v);
 }
 #else

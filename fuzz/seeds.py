@@ -99,7 +99,7 @@ def values():
 
 def multiplied():
     """Not Python's: a few bytes that ask for the same again and again."""
-    items, calls = b"K\x01" * 50, b"h\x01h\x02R0" * 20
+    items, calls = b"K\x01" * 150, b"h\x01h\x02R0" * 100
     yield b"c__builtin__\nset\nq\x01](" + items + b"e\x85q\x020" + calls + b"N."
     yield b"X\x2c\x01\0\0" + b"x" * 300 + b"q\x010}(" + b"h\x01N" * 50 + b"u."
     yield b"c" + b"m" * 300 + b"\nC\nq\x010]" + b"h\x01)R0" * 20 + b"."

@@ -291,7 +291,8 @@ static inline bool prongi_is_long(const prong_value *v)
 	return data && v->size >= PRONGI_LONG;
 }
 
-/* Bytes hashed or compared, and items met again: fuzzers look whether that is in proportion. */
+/* Bytes of long data hashed or compared, and items met again: what could be without bounds, so
+   fuzzers look at it. */
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
 extern uint64_t prongi_worked;
 static inline void prongi_work(size_t n)
