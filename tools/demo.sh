@@ -69,7 +69,7 @@ identifiers() {
 }
 
 for name in 01-process 02-pool 03-queue 04-pipe 05-thread 06-lock 07-thread-local \
-	13-map-in-place 14-crash-report 16-survivors; do
+	08-process-or-thread 12-crawl 13-map-in-place 14-crash-report 15-group 16-survivors; do
 	example $name
 done
 
