@@ -14,7 +14,7 @@ bool prongi_future_is(const struct prong_future *f)
 	return f && (uintptr_t)f % 64 == 0 && prongi_inside(f) &&
 	       prongi_word_valid((uintptr_t)f + sizeof *f - 8) &&
 	       prongi_task_phase(prongi_task_look(f)) > PRONGI_TASK_MAKING &&
-	       prongi_task_phase(prongi_task_look(f)) < PRONGI_TASK_FREEING;
+	       prongi_task_phase(prongi_task_look(f)) < PRONGI_TASK_FREEING && prongi_task_is(f);
 }
 
 static int check(const struct prong_future *f, const char *what)

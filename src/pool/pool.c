@@ -28,7 +28,8 @@ static uint64_t get(const prongi_word *word)
 bool prongi_pool_is(const struct prong_pool *pool)
 {
 	return pool && (uintptr_t)pool % 64 == 0 && prongi_inside(pool) &&
-	       prongi_word_valid((uintptr_t)(pool + 1) - 8) && get(&pool->kind_word) == PRONGI_POOL;
+	       prongi_word_valid((uintptr_t)pool + sizeof *pool - 8) &&
+	       get(&pool->kind_word) == PRONGI_POOL;
 }
 
 int prongi_pool_check(const struct prong_pool *pool, const char *what)

@@ -370,6 +370,9 @@ bool prongi_task_held(const struct prong_future *f);
 struct prong_future *prongi_task_at(const struct prong_pool *pool, uint64_t index);
 struct prong_pool *prongi_task_pool(const struct prong_future *f);
 
+/* The 64 bytes in the heap at f, which may be anything, are a record of a pool. */
+bool prongi_task_is(const struct prong_future *f);
+
 /* A record that is MAKING by the caller.  0 or -ENOMEM. */
 int prongi_task_claim(struct prong_pool *pool, struct prong_future **out);
 
@@ -497,6 +500,7 @@ static inline enum prongi_pool_phase prongi_pool_phase(const struct prong_pool *
 	return (enum prongi_pool_phase)atomic_load_explicit(&pool->phase, memory_order_seq_cst);
 }
 
+/* Whatever is there, it is a pool. */
 bool prongi_pool_is(const struct prong_pool *pool);
 
 /* 0, or -EINVAL with words. */

@@ -110,6 +110,18 @@ struct prong_pool *prongi_task_pool(const struct prong_future *f)
 	return tasks_of(f)->pool;
 }
 
+/* Nothing that lies there is believed: where the table would be that has f, must be one that a pool
+   has, at that index. */
+bool prongi_task_is(const struct prong_future *f)
+{
+	const struct prongi_tasks *c = tasks_of(f);
+	uint64_t i;
+	uint32_t k = chunk_of(f->index, &i);
+
+	return k < PRONGI_TASK_CHUNKS && prongi_inside(c) && prongi_pool_is(c->pool) &&
+	       chunk_at(c->pool, k) == c;
+}
+
 void prongi_each_task(struct prong_pool *pool,
 		      void (*visit)(struct prong_pool *, struct prong_future *, void *), void *ctx)
 {

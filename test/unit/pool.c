@@ -399,6 +399,48 @@ static void what_is_wrong_is_refused(void **state)
 	CHECK_EQ(prong_task_message(3, "nowhere"), 3);
 }
 
+static void is_no_future(prong_future *f)
+{
+	long got = 42;
+
+	CHECK_EQ(prong_future_wait(f, PRONG_NOW), -EINVAL);
+	CHECK_EQ(prong_future_get(f, &got, sizeof got, PRONG_NOW), -EINVAL);
+	CHECK_EQ(got, 42);
+	CHECK_EQ(prong_future_cancel(f), -EINVAL);
+	CHECK(!prong_future_done(f));
+	CHECK(!prong_future_data(f, NULL));
+	prong_future_free(f); /* nothing happens */
+}
+
+/* Memory of the user's, whatever is in it: also the bytes of a future, elsewhere. */
+static void heap_memory_is_no_future(void **state)
+{
+	enum {
+		BYTES = 16384
+	};
+	prong_pool *pool = open_pool("processes:1", NULL);
+	struct square s = { 12, 0 };
+	prong_future *f = submit(pool, square, &s, sizeof s, NULL), *other;
+	char *memory = shared(BYTES);
+
+	(void)state;
+	other = (prong_future *)(void *)(((uintptr_t)memory + BYTES / 2) & ~(uintptr_t)63);
+	for (int byte = 0; byte < 256; byte++) {
+		memset(memory, byte, BYTES);
+		is_no_future(other);
+	}
+	CHECK_OK(prong_future_wait(f, soon()));
+	memcpy((void *)other, (const void *)f, 64);
+	is_no_future(other);
+	is_no_future((prong_future *)(void *)pool);
+	CHECK_OK(prong_future_get(f, &s, sizeof s, soon()));
+	CHECK_EQ(s.result, 144);
+	prong_future_free(f);
+	finish(pool);
+	is_no_future(f);
+	prong_free(memory);
+}
+
 static void who_frees_a_pool_cancels_what_is_left(void **state)
 {
 	const char *kind;
@@ -460,6 +502,7 @@ int main(int argc, char **argv)
 		CASE(a_crash_costs_its_task_alone),
 		CASE(a_task_is_tried_again_as_often_as_it_may),
 		CASE(what_is_wrong_is_refused),
+		CASE(heap_memory_is_no_future),
 		CASE(who_frees_a_pool_cancels_what_is_left),
 		CASE(a_pool_whose_workers_cannot_start_says_so),
 	};
