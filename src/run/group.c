@@ -72,6 +72,11 @@ static struct prongi_child *first_of(const prong_group *g)
 	return (struct prongi_child *)(void *)g->children.next; /* link is its first member */
 }
 
+static struct prongi_child *last_of(const prong_group *g)
+{
+	return (struct prongi_child *)(void *)g->children.prev;
+}
+
 static bool is_end(const prong_group *g, const struct prongi_child *c)
 {
 	return &c->link == &g->children;
@@ -80,6 +85,11 @@ static bool is_end(const prong_group *g, const struct prongi_child *c)
 static struct prongi_child *after(const struct prongi_child *c)
 {
 	return (struct prongi_child *)(void *)c->link.next;
+}
+
+static struct prongi_child *before(const struct prongi_child *c)
+{
+	return (struct prongi_child *)(void *)c->link.prev;
 }
 
 /* Under lock. */
@@ -129,7 +139,9 @@ static void cancel(prong_group *g)
 	if (g->cancelled)
 		return;
 	g->cancelled = true;
-	for (struct prongi_child *c = first_of(g); !is_end(g, c); c = after(c))
+	/* The last one first: else a task that waits would begin, when the one that it waited
+	   behind has been told, and has ended. */
+	for (struct prongi_child *c = last_of(g); !is_end(g, c); c = before(c))
 		if (c->phase == RUNS && !c->over)
 			cancel_child(g, c);
 }
