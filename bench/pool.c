@@ -304,12 +304,17 @@ static uint64_t heap_used(void)
 	return s.heap_used;
 }
 
+struct memory {
+	size_t own; /* bytes of the argument */
+	const prong_task_opts *opts;
+};
+
 /* Bytes of the heap for each of the tasks that wait, beside the bytes that were submitted. */
-static void run_memory(const void *size, struct bench_out *out)
+static void run_memory(const void *how, struct bench_out *out)
 {
 	prong_pool *pool = bench_pool_open("threads:1");
 	prong_event *gate = bench_pool_heap(sizeof *gate);
-	size_t own = *(const size_t *)size;
+	const struct memory *m = how;
 	char arg[SMALL] = { 0 };
 	uint64_t before;
 
@@ -317,9 +322,9 @@ static void run_memory(const void *size, struct bench_out *out)
 			"prong_pool_submit");
 	before = heap_used();
 	for (unsigned i = 0; i < QUEUED; i++)
-		bench_pool_must(prong_pool_submit(pool, NULL, touch, arg, own, NULL),
+		bench_pool_must(prong_pool_submit(pool, NULL, touch, arg, m->own, m->opts),
 				"prong_pool_submit");
-	bench_push(out, 0, (double)(heap_used() - before) / QUEUED - (double)own);
+	bench_push(out, 0, (double)(heap_used() - before) / QUEUED - (double)m->own);
 	bench_pool_must(prong_event_set(gate), "prong_event_set");
 	bench_pool_end(pool);
 	prong_free(gate);
@@ -372,7 +377,9 @@ static void run_memory(const void *size, struct bench_out *out)
 	}
 #define MIB 1048576.0
 
-static const size_t own_8 = 8, own_32 = 32, own_64 = 64;
+static const struct memory own_8 = { 8, NULL }, own_32 = { 32, NULL }, own_64 = { 64, NULL };
+static const struct memory named = { 8, &(const prong_task_opts){ .name = "count words",
+								  .limit_ms = 1000 } };
 
 const struct bench_case bench_pool[] = {
 	{
@@ -478,7 +485,8 @@ const struct bench_case bench_pool[] = {
 		.metrics = { { "", "B/task", 0, 0 } },
 		.subjects = { OWN("prong, beside 8 bytes", run_memory, &own_8),
 			      OWN("prong, beside 32 bytes", run_memory, &own_32),
-			      OWN("prong, beside 64 bytes", run_memory, &own_64) },
+			      OWN("prong, beside 64 bytes", run_memory, &own_64),
+			      OWN("prong, with a name and a limit", run_memory, &named) },
 	},
 	{
 		.name = "pool-threads",

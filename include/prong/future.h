@@ -41,7 +41,10 @@ PRONG_API bool prong_future_done(const prong_future *f);
    not done, or did not end with 0.  Valid as long as f. */
 PRONG_API void *prong_future_data(prong_future *f, size_t *size);
 
-/* Store who ran it and how it ended, or PRONG_RUNNING, in *out. */
+/* Store who ran it and how it ended, or who runs it and PRONG_RUNNING, in *out.  One that ended
+   with 0 has the pid only until its worker has been replaced, unless it told progress; and its time
+   to seven digits.  In a pool of threads one that waits, while its thread runs what it waits for,
+   has no time yet. */
 PRONG_API void prong_future_report(const prong_future *f, prong_report *out);
 
 /* Return what the task last said with prong_task_progress(); 1.0 when it ended with 0. */

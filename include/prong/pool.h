@@ -100,12 +100,14 @@ typedef struct prong_worker_stats {
 	int pid;                  /* of its process */
 	uint32_t starts;          /* how many workers this place has had */
 	uint64_t tasks;           /* ended, by all of them */
-	char task[64];            /* name of what it runs, or ran last */
-	int64_t busy_ns, idle_ns; /* of all of them, without the present state */
-	uint64_t peak_rss;        /* the most that one which has ended had; processes */
+	char task[64];            /* name of what it runs, or ran last; "": nothing yet */
+	int64_t busy_ns, idle_ns; /* of all of them, until now: with tasks; without */
+	uint64_t peak_rss;        /* the most that one of them has had; processes, else 0 */
 	bool alive, waits;        /* it runs; in a task that waits for another */
 	uint8_t reserved0_[6];
-	uint64_t reserved_[4];
+	uint64_t rss;     /* bytes that its process has in memory; 0: no process, or not alive */
+	int64_t waits_ns; /* how much of busy_ns their tasks have waited for others */
+	uint64_t reserved_[2];
 } prong_worker_stats;
 
 /* Store the pool's figures in *out, and those of up to max places for workers in workers, which

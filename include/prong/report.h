@@ -29,7 +29,8 @@ typedef struct prong_report {
 				  PRONG_OVERRUN */
 	int code;              /* what its function returned, or passed to exit() */
 	int signal;            /* what killed it; 0: none */
-	int pid;               /* of the process that it was, or ran in; 0: it never ran */
+	int pid;               /* of the process that it was, or ran in; 0: it never ran, or, of a
+				  task, that is not known any more (future.h) */
 	bool core;             /* it left a core dump */
 	bool server_lost;      /* it was killed because its server was */
 	bool has_address;      /* address below is known */
@@ -37,7 +38,8 @@ typedef struct prong_report {
 	uint32_t attempt;      /* of a task, 1 the first time it runs; else 0 */
 	uint64_t index;        /* of a task in a map or a stream; else 0 */
 	uint64_t address;      /* what a SIGSEGV or SIGBUS was about, or where the signal arose */
-	int64_t elapsed_ns;    /* from start to end; until now while it runs */
+	int64_t elapsed_ns;    /* from start to end; until now while it runs; of a task, its last
+				  attempt; 0: not known */
 	uint64_t peak_rss;     /* bytes, of its process; 0 while it runs, or when it is not known */
 	uint64_t frame[PRONG_FRAMES]; /* its stack: where it was, where that was called, ... */
 	uint32_t frames;       /* how many of them there are; 0: the stack is not known */

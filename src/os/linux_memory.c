@@ -191,6 +191,28 @@ void prongi_os_private_drop(void *p, size_t size)
 	munmap(p, size);
 }
 
+bool prongi_os_resident(int pid, uint64_t *bytes, uint64_t *peak)
+{
+	unsigned long long now = 0, most = 0;
+	char path[32], line[128];
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	while (fgets(line, sizeof line, f)) {
+		(void)sscanf(line, "VmHWM: %llu kB", &most);
+		(void)sscanf(line, "VmRSS: %llu kB", &now);
+	}
+	fclose(f);
+	if (!now)
+		return false; /* it has ended */
+	*bytes = now * 1024;
+	*peak = most * 1024;
+	return true;
+}
+
 uint64_t prongi_os_private_bytes(void)
 {
 	unsigned long long resident = 0, shared = 0;

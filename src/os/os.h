@@ -99,6 +99,10 @@ int prongi_os_heap_inherit(void *base, size_t size, bool yes);
 /* Bytes of memory that this process alone has; 0: the system does not say. */
 uint64_t prongi_os_private_bytes(void);
 
+/* Store how much of process pid is in memory, and how much that was at most.  False: it is not
+   known. */
+bool prongi_os_resident(int pid, uint64_t *bytes, uint64_t *peak);
+
 /* An array of size zero bytes, which forked processes have to drop: it costs the fork nothing, but
    is in their address space, and valgrind would read all of it at their end. */
 void *prongi_os_private(size_t size);

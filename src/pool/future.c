@@ -1,5 +1,5 @@
 /* Waiting for a task, and what came of it. */
-#include "pool/pool.h"
+#include "pool/extra.h"
 #include "run/group.h"
 #include "sync/word.h"
 #include <errno.h>
@@ -90,7 +90,7 @@ static void run_on_top(struct prongi_running *here, struct prong_future *f)
 	uint64_t began = atomic_load_explicit(&w->began, memory_order_relaxed);
 	uint64_t scope = atomic_load_explicit(&w->scope, memory_order_relaxed), before;
 
-	prongi_worker_clock(here->pool, w, f);
+	prongi_worker_clock(here->pool, w, f, prongi_os_now());
 	prongi_worker_scope(w, &before);
 	/* seq_cst: pairs with mind_task(), supervise.c, as told() says. */
 	atomic_store_explicit(&w->current, f->index + 1, memory_order_seq_cst);
@@ -200,7 +200,8 @@ struct prongi_worker *prongi_wait_inside_begin(struct prong_pool *pool)
 
 	if (!here)
 		return NULL;
-	atomic_fetch_add_explicit(&here->worker->waits, 1, memory_order_relaxed);
+	if (!atomic_fetch_add_explicit(&here->worker->waits, 1, memory_order_relaxed))
+		prongi_span_start(&here->worker->waiting, prongi_os_now());
 	prongi_pool_ring(pool);
 	return here->worker;
 }
@@ -209,7 +210,8 @@ void prongi_wait_inside_end(struct prong_pool *pool, struct prongi_worker *w)
 {
 	if (!w)
 		return;
-	atomic_fetch_sub_explicit(&w->waits, 1, memory_order_relaxed);
+	if (atomic_fetch_sub_explicit(&w->waits, 1, memory_order_relaxed) == 1)
+		prongi_span_stop(&w->waiting, prongi_os_now());
 	prongi_pool_ring(pool);
 }
 
@@ -258,7 +260,7 @@ static int outcome_of(uint64_t state)
 
 void *prong_future_data(prong_future *f, size_t *size)
 {
-	const struct prongi_extra *e;
+	const struct prongi_notes *notes;
 	struct prongi_result *result;
 
 	if (!prongi_future_is(f) || prongi_task_phase(prongi_task_look(f)) != PRONGI_TASK_DONE)
@@ -268,28 +270,29 @@ void *prong_future_data(prong_future *f, size_t *size)
 		*size = result ? result->size : prongi_task_size(f);
 	if (result)
 		return result->data;
-	e = prongi_extra(f);
-	return e && e->copy ? (void *)(uintptr_t)e->copy : f->small ? prongi_task_data(f) : f->in;
+	notes = prongi_notes(f);
+	if (notes && notes->copy)
+		return (void *)(uintptr_t)notes->copy;
+	return f->small ? prongi_task_data(f) : f->in;
 }
 
 /* What is to be said of it, or "".  Who fails without a code never ran: its pool gave up. */
 static const char *message_of(const struct prong_future *f, uint64_t v)
 {
-	const struct prongi_extra *e = prongi_extra(f);
+	const struct prongi_notes *notes = prongi_notes(f);
 
-	if (e && e->message)
-		return (const char *)(uintptr_t)e->message;
+	if (notes && notes->message)
+		return (const char *)(uintptr_t)notes->message;
 	return prongi_task_phase(v) == PRONGI_TASK_FAILED && !f->code ? prongi_task_pool(f)->why
 								      : "";
 }
 
 static int fail(const struct prong_future *f, int outcome)
 {
-	const struct prongi_extra *e = prongi_extra(f);
 	const char *message = message_of(f, prongi_task_look(f));
 
-	return prongi_fail(outcome, "future_get: task %s %s%s%s",
-			   e && e->name[0] ? e->name : "without a name", prong_strerror(outcome),
+	return prongi_fail(outcome, "future_get: task \"%s\": %s%s%s",
+			   prongi_task_name(prongi_task_pool(f), f), prong_strerror(outcome),
 			   message[0] ? ": " : "", message);
 }
 
@@ -317,16 +320,20 @@ int prong_future_get(prong_future *f, void *data, size_t size, prong_time deadli
 
 double prong_future_progress(const prong_future *f)
 {
-	const struct prongi_extra *e = prongi_future_is(f) ? prongi_extra(f) : NULL;
+	const struct prongi_notes *notes;
 
-	if (prongi_future_is(f) && prongi_task_phase(prongi_task_look(f)) == PRONGI_TASK_DONE)
+	if (!prongi_future_is(f))
+		return 0.0;
+	if (prongi_task_phase(prongi_task_look(f)) == PRONGI_TASK_DONE)
 		return 1.0;
-	return e ? atomic_load_explicit(&e->progress, memory_order_relaxed) : 0.0;
+	notes = prongi_notes(f);
+	return notes ? atomic_load_explicit(&notes->progress, memory_order_relaxed) : 0.0;
 }
 
 void prong_future_report(const prong_future *f, prong_report *out)
 {
-	const struct prongi_extra *e;
+	const struct prongi_notes *notes;
+	const struct prong_pool *pool;
 	uint64_t v;
 
 	if (!out)
@@ -335,16 +342,18 @@ void prong_future_report(const prong_future *f, prong_report *out)
 	if (!prongi_future_is(f))
 		return;
 	v = prongi_task_look(f);
-	e = prongi_extra(f);
-	if (prongi_task_over(v) && e && e->report)
-		*out = *(const prong_report *)(uintptr_t)e->report;
+	pool = prongi_task_pool(f);
+	notes = prongi_notes(f);
+	if (prongi_task_over(v) && notes && notes->report)
+		*out = *(const prong_report *)(uintptr_t)notes->report;
+	else
+		prongi_task_who_ran(pool, f, v, out);
 	out->outcome = outcome_of(v);
 	out->attempt = prongi_task_attempt(v);
 	if (out->outcome == PRONG_FAILED)
 		out->code = f->code;
-	snprintf(out->name, sizeof out->name, "%s", e && e->name[0] ? e->name : "task");
-	if (e)
-		out->index = e->index;
+	snprintf(out->name, sizeof out->name, "%s", prongi_task_name(pool, f));
+	out->index = prongi_task_index(f);
 	if (prongi_task_over(v) && message_of(f, v)[0])
 		snprintf(out->message, sizeof out->message, "%s", message_of(f, v));
 }
@@ -435,7 +444,7 @@ static int group_outcome(const struct prong_future *f)
 
 static int64_t group_ended(const struct prong_future *f)
 {
-	return (int64_t)atomic_load_explicit(&prongi_extra(f)->ended, memory_order_relaxed);
+	return (int64_t)atomic_load_explicit(&prongi_notes(f)->ended, memory_order_relaxed);
 }
 
 static void group_cancel(struct prong_future *f)

@@ -9,6 +9,7 @@
       part.next = i + 1      from here on the item is done
       committing = 0         and the buffer may be reused */
 #include "flow/queue.h"
+#include "pool/extra.h"
 #include "pool/map.h"
 #include <errno.h>
 #include <stdio.h>
@@ -116,13 +117,13 @@ static void item_failed(const struct share *s, uint64_t i, int code, int outcome
 				.pid = prongi_os_pid(),
 				.attempt = attempt,
 				.index = i };
-	struct prongi_extra *e = prongi_extra(s->f);
+	struct prongi_notes *notes = prongi_notes(s->f);
 
 	snprintf(report.name, sizeof report.name, "%s", s->m->name);
 	if (s->w)
 		memcpy(report.worker, s->w->name, sizeof report.worker);
-	if (e && e->message) {
-		char *message = (char *)(uintptr_t)get(&e->message);
+	if (notes && notes->message) {
+		char *message = (char *)(uintptr_t)get(&notes->message);
 
 		memcpy(report.message, message, sizeof report.message);
 		message[0] = '\0';

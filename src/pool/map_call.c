@@ -42,7 +42,7 @@ static int check(const struct prong_pool *pool, const prong_map_opts *o, const c
 
 static int32_t chosen(int32_t own, int32_t pools)
 {
-	return own < 0 ? 0 : own ? own : pools < 0 ? 0 : pools;
+	return own < 0 ? 0 : own ? own : pools;
 }
 
 static uint32_t workers(const struct prong_pool *pool)
@@ -53,7 +53,8 @@ static uint32_t workers(const struct prong_pool *pool)
 static void describe(struct call *c, const struct prongi_map *plan)
 {
 	struct prongi_map *m = c->m;
-	const prong_task_opts *pools = &c->pool->defaults, *own = &c->opts->task;
+	const prong_task_opts *own = &c->opts->task;
+	const int32_t *pools = c->pool->defaults;
 
 	m->fn = plan->fn;
 	m->body = plan->body;
@@ -63,9 +64,9 @@ static void describe(struct call *c, const struct prongi_map *plan)
 	m->size = plan->size;
 	m->chunk = plan->chunk;
 	m->parts = plan->parts;
-	m->opts.limit_ms = chosen(own->limit_ms, pools->limit_ms);
-	m->opts.grace_ms = own->grace_ms ? own->grace_ms : pools->grace_ms;
-	m->opts.retries = chosen(own->retries, pools->retries);
+	m->opts.limit_ms = chosen(own->limit_ms, pools[PRONGI_LIMIT]);
+	m->opts.grace_ms = own->grace_ms ? own->grace_ms : pools[PRONGI_GRACE];
+	m->opts.retries = chosen(own->retries, pools[PRONGI_RETRIES]);
 	snprintf(m->name, sizeof m->name, "%s",
 		 own->name                  ? own->name
 		 : c->pool->default_name[0] ? c->pool->default_name

@@ -241,16 +241,28 @@ static int check_opts(const prong_pool_opts *o)
 
 static _Atomic uint32_t opened; /* by this process */
 
+static int32_t or_none(int32_t option)
+{
+	return option > 0 ? option : 0;
+}
+
+static void set_defaults(struct prong_pool *pool, const prong_task_opts *o)
+{
+	pool->defaults[PRONGI_LIMIT] = or_none(o->limit_ms);
+	pool->defaults[PRONGI_GRACE] = o->grace_ms;
+	pool->defaults[PRONGI_RETRIES] = or_none(o->retries);
+	pool->defaults[PRONGI_BACKOFF] = or_none(o->backoff_ms);
+	pool->defaults[PRONGI_PRIORITY] = o->priority;
+	snprintf(pool->default_name, sizeof pool->default_name, "%s", o->name ? o->name : "");
+}
+
 static void configure(struct prong_pool *pool, const struct prongi_kind *kind, uint32_t workers,
 		      const prong_pool_opts *o)
 {
 	pool->id = atomic_fetch_add_explicit(&prongi_heap->queues, 1, memory_order_relaxed) + 1;
 	pool->owner = prongi_process_ref(prongi_me);
 	pool->kind = kind;
-	pool->defaults = o->task;
-	pool->defaults.name = NULL;
-	snprintf(pool->default_name, sizeof pool->default_name, "%s",
-		 o->task.name ? o->task.name : "");
+	set_defaults(pool, &o->task);
 	pool->wanted = workers;
 	pool->arg_size = o->arg_size;
 	pool->init = o->init;

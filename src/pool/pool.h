@@ -41,7 +41,9 @@
 
 /* --- the state of a task -------------------------------------------------------------------- */
 
-/* { low: phase 4, flags 4, attempt 8, DOOMED | high: who 32 }.  A futex sleeps on the low half. */
+/* { low: phase 4, flags 4, attempt 8, DOOMED | high: who 32 }.  A futex sleeps on the low half.
+   Who: a process, or the place and how manieth worker that runs it; of one that is over, the
+   number of the worker that ended it, or 0. */
 enum prongi_task {
 	PRONGI_TASK_FREE = 0,
 	PRONGI_TASK_MAKING,
@@ -121,19 +123,22 @@ static inline uint64_t prongi_task_state(uint64_t state, enum prongi_task phase,
 
 /* --- in the heap ---------------------------------------------------------------------------- */
 
-/* What few tasks have. */
-struct prongi_extra {
-	char name[64];
-	prong_task_opts opts;    /* name NULL.  By who submits */
-	uint64_t index;          /* of the item in a map or a stream */
-	prongi_word not_before;  /* while DELAYED: when it is put.  The supervisor */
-	prongi_word message;     /* block of the heap, or 0.  By alloc_to of the worker */
-	prongi_word report;      /* the same, how it crashed; of the supervisor, before the state */
-	_Atomic double progress; /* the worker */
-	prongi_word ended;       /* when it ended; who ends it, before the state says so */
-	prongi_word copy;        /* of the argument, on which fn works, if it may be tried again; 0,
-				    or a block.  By alloc_to of the worker */
+/* The options of a task, as far as it needs them later. */
+enum prongi_option {
+	PRONGI_LIMIT, /* ms */
+	PRONGI_GRACE, /* ms */
+	PRONGI_RETRIES,
+	PRONGI_BACKOFF, /* ms */
+	PRONGI_PRIORITY,
+	PRONGI_OPTIONS
 };
+
+#define PRONGI_NAME_MOST 63
+
+/* What a worker's place says of the task that ran in it last. */
+#define PRONGI_RAN_PLAIN ((uint64_t)1) /* it has the pool's name for tasks; 0: none has run */
+#define PRONGI_RAN_NAMED ((uint64_t)2)
+#define PRONGI_RAN       ((uint64_t)3)
 
 /* A record.  All but the state is written by who the state says: the maker, the worker, the
    supervisor, the freer. */
@@ -141,9 +146,12 @@ struct prong_future {
 	prongi_word state;
 	prong_fn *fn;
 	prongi_word result;      /* 0, or a block: struct prongi_result */
-	prongi_word extra;       /* 0, or a struct prongi_extra; there if it may be tried again */
+	prongi_word extra;       /* 0, or a struct prongi_extra (extra.c) */
 	_Atomic uint32_t holder; /* the process that holds it, as states name it */
-	int32_t code;            /* what fn returned */
+	union {
+		int32_t code; /* what fn returned */
+		float took;   /* s; when it returned 0, and the task is DONE */
+	};
 	uint32_t index;          /* of this record; read-only */
 	uint32_t small;          /* bytes of the argument; PRONGI_LARGE: see bytes */
 	union {
@@ -186,8 +194,9 @@ struct prongi_worker {
 	_Alignas(64) prongi_word state; /* { phase 4, place 12, its how manieth 16 } */
 	prongi_word current;  /* index of the task that it runs or is about to take, + 1.  Stored
 				  before the task's state says so.  The worker */
-	prongi_word last;     /* the same, and kept.  The worker */
-	prongi_word began;    /* when.  The worker */
+	prongi_word last;     /* { n 62, what 2 } of what it ran last: PRONGI_RAN_..., and when that
+				 says so, task[n & 1] is its name.  The worker */
+	prongi_word began;    /* when the task did; 0: not yet.  The worker */
 	prongi_word deadline; /* when the task's time is over; 0: never.  The worker */
 	prongi_word scope_slot, scope; /* of cancelling, in which it runs.  The worker */
 	_Atomic uint32_t waits;        /* > 0: its task waits for another.  The worker */
@@ -196,7 +205,9 @@ struct prongi_worker {
 	prongi_word told;              /* a task that was told to end, + 1: current may be one on
 					  top of it.  Who tells it; threads */
 	prongi_word ended[PRONGI_TASK_FREEING - PRONGI_TASK_DONE]; /* tasks.  The worker */
-	prongi_word busy_ns, idle_ns;                              /* The worker */
+	prongi_word busy, idling, waiting; /* spans.  The worker; the supervisor, when it is dead */
+	prongi_word task[2][(PRONGI_NAME_MOST + 1) / 8]; /* The worker */
+	int64_t clock; /* when the last task ended.  The worker's alone */
 	/* Only the supervisor writes: */
 	_Alignas(64) _Atomic uint32_t leave; /* end, when there is nothing in hand */
 	_Atomic uint32_t starts;
@@ -205,7 +216,8 @@ struct prongi_worker {
 	prong_process *process; /* of a pool of processes */
 	prong_thread *thread;   /* of a pool of threads: an address of the supervisor's process */
 	prongi_word peak_rss;
-	prongi_word pid;
+	prongi_word pid;    /* By the worker, too */
+	prongi_word number; /* among all that the pool has had, from 1 on: it is in the name */
 	char name[64];
 	int64_t told_at; /* when it was told */
 	/* For maps.  The worker: */
@@ -236,8 +248,8 @@ struct prong_pool {
 	const struct prongi_kind *kind;        /* read-only */
 	prongi_word tasks[PRONGI_TASK_CHUNKS]; /* blocks, struct prongi_tasks in each; 0: not made
 				   yet.  In a section of the pool's kernel lock */
-	prong_task_opts defaults;              /* read-only */
-	char default_name[64];
+	int32_t defaults[PRONGI_OPTIONS];      /* as prongi_task_option() has them; read-only */
+	char default_name[PRONGI_NAME_MOST + 1];
 	_Atomic uint32_t levels; /* some task had another priority than 0, or came back: look at all
 				   queues.  Set by who puts the first one */
 	_Atomic uint32_t places; /* so many have been used.  The supervisor */
@@ -334,9 +346,31 @@ void prongi_worker_scope(struct prongi_worker *w, uint64_t *before);
 /* What w does now may take so long. */
 void prongi_worker_limit(struct prong_pool *pool, struct prongi_worker *w, int32_t limit_ms);
 
-/* w begins f: note when, and how long that may take (worker.c). */
+/* w begins f now: note that, and how long it may take (worker.c). */
 void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
-			 const struct prong_future *f);
+			 const struct prong_future *f, int64_t now);
+
+/* A time that adds up, { ns 63, it runs }: while it runs, the clock less what it was before; else
+   how long it was.  One word, so that whoever reads it reads what was so.  Starting what runs,
+   or stopping what does not, does nothing. */
+static inline int64_t prongi_span(const prongi_word *span, int64_t now)
+{
+	uint64_t v = atomic_load_explicit(span, memory_order_relaxed);
+
+	return v & 1 ? now - ((int64_t)v >> 1) : (int64_t)v >> 1;
+}
+
+static inline void prongi_span_start(prongi_word *span, int64_t now)
+{
+	uint64_t v = (uint64_t)(now - prongi_span(span, now));
+
+	atomic_store_explicit(span, v << 1 | 1, memory_order_relaxed);
+}
+
+static inline void prongi_span_stop(prongi_word *span, int64_t now)
+{
+	atomic_store_explicit(span, (uint64_t)prongi_span(span, now) << 1, memory_order_relaxed);
+}
 
 /* Take a task and run it; false: there is none.  For the kill harness, whose workers are its
    own. */
@@ -392,19 +426,6 @@ uint64_t prongi_sweep(struct prong_pool *pool);
 /* Call visit for each record. */
 void prongi_each_task(struct prong_pool *pool,
 		      void (*visit)(struct prong_pool *, struct prong_future *, void *), void *ctx);
-
-/* The extra part of f, made if need be; NULL: there is no memory. */
-struct prongi_extra *prongi_extra_of(struct prong_future *f);
-static inline struct prongi_extra *prongi_extra(const struct prong_future *f)
-{
-	/* acquire: pairs with the release of alloc_to: it is whole. */
-	return (struct prongi_extra *)(uintptr_t)atomic_load_explicit(&f->extra,
-								      memory_order_acquire);
-}
-
-/* The options that f runs under. */
-const prong_task_opts *prongi_task_opts(const struct prong_pool *pool,
-					const struct prong_future *f);
 
 static inline uint64_t prongi_task_look(const struct prong_future *f)
 {
@@ -488,9 +509,19 @@ static inline void prongi_count_here(struct prong_pool *pool, enum prongi_task p
 void prongi_await_the_end(void);
 
 /* End f, whose state was seen as from, with that phase; tell who waits, or free it.  Return what
-   its state was; 0: it is another by now. */
-uint64_t prongi_task_end(struct prong_pool *pool, struct prong_future *f, uint64_t from,
-			 enum prongi_task phase);
+   its state was; 0: it is another by now.  By: the number of the worker that has run it, or 0. */
+uint64_t prongi_task_end_by(struct prong_pool *pool, struct prong_future *f, uint64_t from,
+			    enum prongi_task phase, uint32_t by);
+static inline uint64_t prongi_task_end(struct prong_pool *pool, struct prong_future *f,
+				       uint64_t from, enum prongi_task phase)
+{
+	return prongi_task_end_by(pool, f, from, phase, 0);
+}
+
+/* Store in *out who runs f, which is in state v, or ran it to its end, and how long, as far as that
+   is known. */
+void prongi_task_who_ran(const struct prong_pool *pool, const struct prong_future *f, uint64_t v,
+			 prong_report *out);
 
 /* --- the pool (pool.c) ---------------------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
    The table grows by chunks.  A record is free when its state says so; the bits that help to find
    one are hints.  A thread takes 64 of them at a time; those of a thread that ends are found again
    when all seem to be in use. */
+#include "pool/extra.h"
 #include "pool/map.h"
 #include "flow/queue.h"
 #include <errno.h>
@@ -283,7 +284,6 @@ int prongi_task_claim(struct prong_pool *pool, struct prong_future **out)
 void prongi_task_clear(struct prong_pool *pool, struct prong_future *f)
 {
 	struct stock *s = &stocks[pool->id % STOCKS];
-	struct prongi_extra *e = prongi_extra(f);
 
 	if (f->fn == prongi_map_holder)
 		prongi_map_clear(f);
@@ -291,34 +291,13 @@ void prongi_task_clear(struct prong_pool *pool, struct prong_future *f)
 		prong_free_at(place(&f->arg));
 	if (get(&f->result))
 		prong_free_at(place(&f->result));
-	if (e) {
-		prong_free_at(place(&e->copy));
-		prong_free_at(place(&e->message));
-		prong_free_at(place(&e->report));
-		prong_free_at(place(&f->extra));
-	}
+	prongi_extra_clear(f);
 	/* release: pairs with the CAS of who has it next. */
 	atomic_store_explicit(&f->state, PRONGI_TASK_FREE, memory_order_release);
 	if (s->pool == pool->id && f->index - s->base < 64)
 		s->bits |= (uint64_t)1 << (f->index - s->base);
 	else
 		offer_again(f);
-}
-
-/* --- what belongs to it --------------------------------------------------------------------- */
-
-struct prongi_extra *prongi_extra_of(struct prong_future *f)
-{
-	if (!prongi_extra(f) && prong_alloc_to(place(&f->extra), sizeof(struct prongi_extra)))
-		return NULL;
-	return prongi_extra(f);
-}
-
-const prong_task_opts *prongi_task_opts(const struct prong_pool *pool, const struct prong_future *f)
-{
-	const struct prongi_extra *e = prongi_extra(f);
-
-	return e ? &e->opts : &pool->defaults;
 }
 
 /* --- the line ------------------------------------------------------------------------------- */
@@ -335,7 +314,7 @@ static int put(struct prong_pool *pool, const struct prong_future *f, uint32_t l
 
 int prongi_task_put(struct prong_pool *pool, struct prong_future *f)
 {
-	int priority = prongi_task_opts(pool, f)->priority;
+	int priority = prongi_task_option(pool, f, PRONGI_PRIORITY);
 
 	return put(pool, f, priority > 0 ? 0 : priority < 0 ? 2 : 1);
 }

@@ -1,5 +1,5 @@
 /* One task being run, and what it can ask and say meanwhile. */
-#include "pool/pool.h"
+#include "pool/extra.h"
 #include "sync/word.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -14,11 +14,14 @@ static void **place(prongi_word *word)
 	return (void **)(uintptr_t)word;
 }
 
+static uint64_t get(const prongi_word *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
 static struct prongi_result *result_of(const struct prong_future *f)
 {
-	uint64_t at = atomic_load_explicit(&f->result, memory_order_relaxed);
-
-	return (struct prongi_result *)(uintptr_t)at;
+	return (struct prongi_result *)(uintptr_t)get(&f->result);
 }
 
 /* --- the end -------------------------------------------------------------------------------- */
@@ -29,7 +32,7 @@ static void tell(struct prong_pool *pool, struct prong_future *f, uint64_t v)
 	uint32_t holder = atomic_load_explicit(&f->holder, memory_order_relaxed);
 	const struct prongi_extra *e = prongi_extra(f);
 
-	if (e && e->opts.group)
+	if (e && e->has & PRONGI_HAS_GROUP)
 		prongi_news_tell(prongi_ident_process(holder));
 	if (v & PRONGI_TASK_WAITED)
 		prongi_os_wake(prongi_low(&f->state), INT_MAX, true);
@@ -47,22 +50,23 @@ void prongi_await_the_end(void)
 		prongi_os_sleep(PRONG_FOREVER);
 }
 
-uint64_t prongi_task_end(struct prong_pool *pool, struct prong_future *f, uint64_t from,
-			 enum prongi_task phase)
+uint64_t prongi_task_end_by(struct prong_pool *pool, struct prong_future *f, uint64_t from,
+			    enum prongi_task phase, uint32_t by)
 {
-	struct prongi_extra *e = prongi_extra(f);
+	struct prongi_notes *notes = prongi_notes(f);
 	struct prongi_promise promise;
 	uint64_t v = from, to;
 
-	if (e)
-		atomic_store_explicit(&e->ended, (uint64_t)prongi_os_now(), memory_order_relaxed);
+	if (notes)
+		atomic_store_explicit(&notes->ended, (uint64_t)prongi_os_now(),
+				      memory_order_relaxed);
 	(void)prongi_promise(&promise, PRONGI_MUTANT(154) ? &f->extra : &f->state);
 	do {
 		if ((v ^ from) & (PRONGI_TASK_PHASE | PRONGI_TASK_DOOMED | WHO)) {
 			prongi_kept(&promise);
 			return 0;
 		}
-		to = v & PRONGI_TASK_HELD ? prongi_task_state(v, phase, 0)
+		to = v & PRONGI_TASK_HELD ? prongi_task_state(v, phase, by)
 					  : PRONGI_TASK_FREEING | (uint64_t)prongi_ident() << 32;
 	} while (!prongi_task_step(f, &v, to));
 	if (v & PRONGI_TASK_HELD)
@@ -76,21 +80,22 @@ uint64_t prongi_task_end(struct prong_pool *pool, struct prong_future *f, uint64
 /* --- the call ------------------------------------------------------------------------------- */
 
 /* What fn works on: a copy of the argument, if it may be tried again. */
-static int prepare(struct prong_future *f, void **data)
+static int prepare(const struct prong_pool *pool, struct prong_future *f, void **data)
 {
-	struct prongi_extra *e = prongi_extra(f);
+	struct prongi_notes *notes;
 	uint64_t size = prongi_task_size(f);
 	int r;
 
 	if (f->result)
 		prong_free_at(place(&f->result)); /* of an attempt that died */
 	*data = prongi_task_data(f);
-	if (!e || e->opts.retries <= 0 || !size)
+	if (!size || !prongi_task_option(pool, f, PRONGI_RETRIES))
 		return 0;
-	r = e->copy ? 0 : prongi_alloc_to(place(&e->copy), size, false);
+	notes = prongi_notes_of(f);
+	r = !notes ? -ENOMEM : notes->copy ? 0 : prongi_alloc_to(place(&notes->copy), size, false);
 	if (r)
 		return r;
-	*data = memcpy((void *)(uintptr_t)e->copy, *data, size);
+	*data = memcpy((void *)(uintptr_t)notes->copy, *data, size);
 	return 0;
 }
 
@@ -103,7 +108,7 @@ static int call(struct prong_pool *pool, struct prongi_worker *w, struct prong_f
 				       prongi_task_attempt(prongi_task_look(f)),
 				       prongi_task_size(f) };
 	void *data;
-	int r = prepare(f, &data);
+	int r = prepare(pool, f, &data);
 
 	if (r)
 		return r;
@@ -137,19 +142,43 @@ static enum prongi_task failure(const struct prongi_worker *w, const struct pron
 		       : PRONGI_TASK_CANCELLED;
 }
 
+/* What a report of f will tell, which has returned just now. */
+static void note(const struct prongi_worker *w, struct prong_future *f, int code, int64_t took)
+{
+	struct prongi_notes *notes = code ? prongi_notes_of(f) : prongi_notes(f);
+
+	if (code)
+		f->code = code;
+	else
+		f->took = (float)took * 1e-9f;
+	if (!notes)
+		return;
+	atomic_store_explicit(&notes->took, (uint64_t)took, memory_order_relaxed);
+	atomic_store_explicit(&notes->pid, w ? get(&w->pid) : (uint64_t)prongi_os_pid(),
+			      memory_order_relaxed);
+}
+
 bool prongi_task_run(struct prong_pool *pool, struct prongi_worker *w, struct prong_future *f)
 {
+	int64_t began = w ? (int64_t)get(&w->began) : prongi_os_now(), now;
 	enum prongi_task phase = PRONGI_TASK_DONE;
-	uint64_t v;
+	int code = call(pool, w, f);
+	uint64_t v = prongi_task_look(f);
 
-	f->code = call(pool, w, f);
-	v = prongi_task_look(f);
-	if (f->code)
+	now = prongi_os_now();
+	if (code)
 		phase = failure(w, f, v);
-	v = v & PRONGI_TASK_DOOMED ? 0 : prongi_task_end(pool, f, v, phase);
+	note(w, f, code, now - began);
+	v = v & PRONGI_TASK_DOOMED
+		    ? 0
+		    : prongi_task_end_by(pool, f, v, phase, w ? (uint32_t)get(&w->number) : 0);
 	if (!v)
 		prongi_await_the_end();
 	count(pool, w, phase);
+	if (w) {
+		w->clock = now;
+		atomic_store_explicit(&w->began, 0, memory_order_relaxed);
+	}
 	return v & PRONGI_TASK_TOLD;
 }
 
@@ -180,27 +209,25 @@ uint32_t prong_task_attempt(void)
 
 int prong_task_message(int code, const char *format, ...)
 {
-	struct prongi_extra *e = prongi_running ? prongi_extra_of(prongi_running->task) : NULL;
+	struct prongi_notes *notes = prongi_running ? prongi_notes_of(prongi_running->task) : NULL;
 	char text[sizeof(((prong_report *)0)->message)];
 	va_list args;
 
-	if (!e)
+	if (!notes)
 		return code;
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	if (!atomic_load_explicit(&e->message, memory_order_relaxed) &&
-	    prong_alloc_to(place(&e->message), sizeof text))
+	if (!get(&notes->message) && prong_alloc_to(place(&notes->message), sizeof text))
 		return code;
-	memcpy((void *)(uintptr_t)atomic_load_explicit(&e->message, memory_order_relaxed), text,
-	       sizeof text);
+	memcpy((void *)(uintptr_t)get(&notes->message), text, sizeof text);
 	return code;
 }
 
 void prong_task_progress(double done)
 {
-	struct prongi_extra *e = prongi_running ? prongi_extra_of(prongi_running->task) : NULL;
+	struct prongi_notes *notes = prongi_running ? prongi_notes_of(prongi_running->task) : NULL;
 
-	if (e)
-		atomic_store_explicit(&e->progress, done, memory_order_relaxed);
+	if (notes)
+		atomic_store_explicit(&notes->progress, done, memory_order_relaxed);
 }

@@ -1,5 +1,6 @@
 /* What becomes of a task whose worker has ended: by the supervisor alone, so that the report is
    whole, and the task is tried again by one who knows when.  And of all tasks, at the end. */
+#include "pool/extra.h"
 #include "pool/map.h"
 #include <stdio.h>
 
@@ -20,32 +21,32 @@ static void set(prongi_word *word, uint64_t value)
 
 /* --- reports -------------------------------------------------------------------------------- */
 
-static void describe(const struct prongi_worker *w, const struct prong_future *f, uint64_t v,
-		     enum prongi_task phase, const struct prongi_worker_end *end, prong_report *out)
+static void describe(const struct prong_pool *pool, const struct prongi_worker *w,
+		     const struct prong_future *f, uint64_t v, enum prongi_task phase,
+		     const struct prongi_worker_end *end, prong_report *out)
 {
-	const struct prongi_extra *e = prongi_extra(f);
+	const struct prongi_notes *notes = prongi_notes(f);
+	int64_t began = (int64_t)get(&w->began);
 
 	*out = end->report;
 	out->outcome = prongi_outcome(phase);
 	out->attempt = prongi_task_attempt(v);
-	out->elapsed_ns = prongi_os_now() - (int64_t)get(&w->began);
+	out->elapsed_ns = began ? prongi_os_now() - began : 0;
 	memcpy(out->worker, w->name, sizeof out->worker);
-	snprintf(out->name, sizeof out->name, "%s", e && e->name[0] ? e->name : "task");
-	if (!e)
-		return;
-	out->index = e->index;
-	if (e->message)
-		memcpy(out->message, (const char *)(uintptr_t)e->message, sizeof out->message);
+	snprintf(out->name, sizeof out->name, "%s", prongi_task_name(pool, f));
+	out->index = prongi_task_index(f);
+	if (notes && notes->message)
+		memcpy(out->message, (const char *)(uintptr_t)notes->message, sizeof out->message);
 }
 
 /* Keep it where the future's holder finds it.  Without memory the outcome is all there is. */
 static void attach(struct prong_future *f, const prong_report *report)
 {
-	struct prongi_extra *e = prongi_extra_of(f);
+	struct prongi_notes *notes = prongi_notes_of(f);
 
-	if (!e || (!e->report && prong_alloc_to(place(&e->report), sizeof *report)))
+	if (!notes || (!notes->report && prong_alloc_to(place(&notes->report), sizeof *report)))
 		return;
-	*(prong_report *)(uintptr_t)e->report = *report;
+	*(prong_report *)(uintptr_t)notes->report = *report;
 }
 
 static void post(struct prong_pool *pool, const prong_report *report)
@@ -100,7 +101,7 @@ static void put_again(struct prong_pool *pool, struct prong_future *f, uint64_t 
 
 static void put_later(struct prong_future *f, uint64_t v, int64_t when)
 {
-	set(&prongi_extra(f)->not_before, (uint64_t)when);
+	set(&prongi_notes(f)->not_before, (uint64_t)when);
 	while (!prongi_task_step(f, &v,
 				 prongi_task_state(v & ~(PRONGI_TASK_TOLD | PRONGI_TASK_DOOMED),
 						   PRONGI_TASK_DELAYED, 0)))
@@ -109,11 +110,11 @@ static void put_later(struct prong_future *f, uint64_t v, int64_t when)
 
 static void try_again(struct prong_pool *pool, struct prong_future *f, uint64_t v)
 {
-	int64_t wait_ms = prongi_task_opts(pool, f)->backoff_ms;
+	int64_t wait_ms = prongi_task_option(pool, f, PRONGI_BACKOFF);
 	uint32_t times = prongi_task_attempt(v) - 1;
 
 	wait_ms = wait_ms > 0 ? wait_ms << (times < 20 ? times : 20) : 0;
-	if (wait_ms && prongi_extra_of(f))
+	if (wait_ms && prongi_notes_of(f))
 		put_later(f, v, prongi_os_now() + wait_ms * 1000000);
 	else
 		put_again(pool, f, v);
@@ -126,12 +127,19 @@ struct due {
 static void put_if_due(struct prong_pool *pool, struct prong_future *f, void *ctx)
 {
 	uint64_t v = prongi_task_look(f);
+	const struct prongi_notes *notes;
 	struct due *due = ctx;
 	int64_t when;
 
 	if (prongi_task_phase(v) != PRONGI_TASK_DELAYED)
 		return;
-	when = (int64_t)get(&prongi_extra(f)->not_before);
+	/* Who cancels it, and frees it then, may do so just now: what they were may be anything. */
+	notes = prongi_notes(f);
+	if (!prongi_inside(notes) || !prongi_word_valid((uintptr_t)(notes + 1) - 8))
+		return;
+	when = (int64_t)get(&notes->not_before);
+	if (prongi_task_phase(prongi_task_look(f)) != PRONGI_TASK_DELAYED)
+		return;
 	if (when <= due->now)
 		put_again(pool, f, v);
 	else if (!due->next || when < due->next)
@@ -153,7 +161,7 @@ static bool has_another(const struct prong_pool *pool, const struct prong_future
 	enum prongi_pool_phase phase = prongi_pool_phase(pool);
 
 	return (phase == PRONGI_POOL_OPEN || phase == PRONGI_POOL_CLOSED) &&
-	       prongi_task_attempt(v) <= (uint32_t)prongi_task_opts(pool, f)->retries;
+	       prongi_task_attempt(v) <= (uint32_t)prongi_task_option(pool, f, PRONGI_RETRIES);
 }
 
 /* How the attempt ended that died with w. */
@@ -174,8 +182,9 @@ static bool settle(struct prong_pool *pool, struct prongi_worker *w, struct pron
 	enum prongi_task phase = sentence(w, f, v);
 	prong_report report;
 
+	f->code = 0; /* it may have returned, and been doomed just then */
 	if (f->fn == prongi_map_share) {
-		describe(w, f, v, phase, end, &report);
+		describe(pool, w, f, v, phase, end, &report);
 		prongi_map_settle(pool, w, f, phase, &report);
 		if (phase != PRONGI_TASK_CANCELLED &&
 		    prongi_pool_phase(pool) <= PRONGI_POOL_CLOSED) {
@@ -186,9 +195,9 @@ static bool settle(struct prong_pool *pool, struct prongi_worker *w, struct pron
 	}
 	if (phase != PRONGI_TASK_CANCELLED && has_another(pool, f, v)) {
 		try_again(pool, f, v);
-		return prongi_task_opts(pool, f)->backoff_ms > 0;
+		return prongi_task_option(pool, f, PRONGI_BACKOFF) > 0;
 	}
-	describe(w, f, v, phase, end, &report);
+	describe(pool, w, f, v, phase, end, &report);
 	attach(f, &report);
 	prongi_report_task(pool, &report);
 	prongi_count_here(pool, phase);
@@ -231,8 +240,10 @@ bool prongi_settle_worker(struct prong_pool *pool, struct prongi_worker *w,
 	set(&w->current, 0);
 	if (ran_in(w, v)) /* else it had not begun, or had ended */
 		beneath.later = settle(pool, w, f, v, end);
-	if (end->stacked)
+	if (end->stacked) {
+		set(&w->began, 0); /* when those began is not known */
 		prongi_each_task(pool, settle_beneath, &beneath);
+	}
 	return beneath.later;
 }
 

@@ -1,5 +1,5 @@
 /* Handing a task in. */
-#include "pool/pool.h"
+#include "pool/extra.h"
 #include "family/check.h"
 #include "run/group.h"
 #include <errno.h>
@@ -28,41 +28,6 @@ int prongi_task_opts_check(const prong_task_opts *o, const char *what)
 	return 0;
 }
 
-static int32_t chosen(int32_t own, int32_t pools)
-{
-	return own < 0 ? 0 : own ? own : pools < 0 ? 0 : pools;
-}
-
-static void merge(prong_task_opts *to, const prong_task_opts *own, const prong_task_opts *pools)
-{
-	*to = (prong_task_opts){
-		.tag = own->tag,
-		.group = own->group,
-		.limit_ms = chosen(own->limit_ms, pools->limit_ms),
-		.grace_ms = own->grace_ms ? own->grace_ms : pools->grace_ms,
-		.retries = chosen(own->retries, pools->retries),
-		.backoff_ms = chosen(own->backoff_ms, pools->backoff_ms),
-		.priority = own->priority ? own->priority : pools->priority,
-	};
-}
-
-static int fill_extra(struct prong_pool *pool, struct prong_future *f, const prong_task_opts *o,
-		      uint64_t index)
-{
-	static const prong_task_opts none;
-	struct prongi_extra *e;
-
-	if (!o && !index && !pool->default_name[0] && pool->defaults.retries <= 0)
-		return 0;
-	e = prongi_extra_of(f);
-	if (!e)
-		return -ENOMEM;
-	merge(&e->opts, o ? o : &none, &pool->defaults);
-	snprintf(e->name, sizeof e->name, "%s", o && o->name ? o->name : pool->default_name);
-	e->index = index;
-	return 0;
-}
-
 /* --- the record ----------------------------------------------------------------------------- */
 
 static int fill(struct prong_pool *pool, struct prong_future *f, const struct prongi_ask *ask)
@@ -72,7 +37,7 @@ static int fill(struct prong_pool *pool, struct prong_future *f, const struct pr
 	f->fn = ask->fn;
 	f->code = 0;
 	atomic_store_explicit(&f->holder, prongi_ident(), memory_order_relaxed);
-	r = fill_extra(pool, f, ask->opts, ask->index);
+	r = prongi_extra_fill(pool, f, ask->opts, ask->index);
 	if (r)
 		return r;
 	if (ask->size <= PRONGI_CALLER_BYTES) {

@@ -8,7 +8,7 @@
    about tasks and workers is in the heap; its own memory is for what needs no memory.
 
    It blocks all signals, and takes one slot. */
-#include "pool/pool.h"
+#include "pool/extra.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -135,6 +135,9 @@ static void bury(struct supervisor *s, struct prongi_worker *w, struct prongi_wo
 	atomic_store_explicit(&w->idle, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->waits, 0, memory_order_relaxed);
 	set(&w->deadline, 0);
+	prongi_span_stop(&w->busy, prongi_os_now());
+	prongi_span_stop(&w->idling, prongi_os_now());
+	prongi_span_stop(&w->waiting, prongi_os_now());
 	set(&w->state, get(&w->state) & ~(uint64_t)15); /* NOBODY */
 }
 
@@ -159,7 +162,7 @@ static bool runs(const struct prongi_worker *w, uint64_t v)
 
 static int64_t grace_of(const struct prong_pool *pool, const struct prong_future *f)
 {
-	int32_t ms = prongi_task_opts(pool, f)->grace_ms;
+	int32_t ms = prongi_task_option(pool, f, PRONGI_GRACE);
 
 	return (int64_t)(ms > 0 ? ms : ms < 0 ? 0 : GRACE_MS) * 1000000;
 }
@@ -350,6 +353,7 @@ int prongi_hire(struct prong_pool *pool)
 		return prongi_fail(-ENOMEM, "pool: no place for one more worker");
 	v = (get(&w->state) & ~(uint64_t)15) + ((uint64_t)1 << 16); /* its next */
 	snprintf(w->name, sizeof w->name, "%s-%llu", pool->name, (unsigned long long)started);
+	set(&w->number, started);
 	set(&w->current, 0);
 	set(&w->began, 0);
 	set(&w->deadline, 0);
@@ -364,7 +368,8 @@ int prongi_hire(struct prong_pool *pool)
 		set(&w->state, get(&w->state) & ~(uint64_t)15);
 		return r;
 	}
-	set(&w->pid, (uint64_t)pool->kind->pid(w));
+	/* release: pairs with pid_of(), pool_stat.c. */
+	atomic_store_explicit(&w->pid, (uint64_t)pool->kind->pid(w), memory_order_release);
 	return 0;
 }
 

@@ -2,28 +2,22 @@
 
    The worker's place names the task before it is taken out of the line, and until it is over: so
    whoever dies has lost nothing. */
-#include "pool/pool.h"
+#include "pool/extra.h"
 #include "os/thread_os.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#define LOOKS 100 /* before it sleeps */
-#define POLITE 2 /* looks until the processor is offered to others */
+#define LOOKS  100 /* before it sleeps */
+#define POLITE 2   /* looks until the processor is offered to others */
 
 struct worker {
 	struct prong_pool *pool;
 	struct prongi_worker *w;
 	uint32_t tasks; /* that it has run */
-	int64_t since;  /* when it began to be busy, or idle */
+	int64_t now;    /* what the clock says, if that has been read just now; else 0 */
 };
-
-static void add(prongi_word *sum, int64_t n)
-{
-	atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + (uint64_t)n,
-			      memory_order_relaxed);
-}
 
 /* --- taking --------------------------------------------------------------------------------- */
 
@@ -35,10 +29,8 @@ static bool accept(struct worker *me, struct prong_future *f)
 	if (PRONGI_MUTANT(151))
 		atomic_store_explicit(&me->w->current, 0, memory_order_relaxed);
 	while (prongi_task_phase(v) == PRONGI_TASK_QUEUED)
-		if (prongi_task_step(f, &v, prongi_worker_running(me->w, v))) {
-			atomic_store_explicit(&me->w->last, f->index + 1, memory_order_relaxed);
+		if (prongi_task_step(f, &v, prongi_worker_running(me->w, v)))
 			return true;
-		}
 	return false;
 }
 
@@ -124,13 +116,13 @@ static int sleep_once(const struct worker *me, prong_time until)
 	return prongi_os_wait_any(a, n, until);
 }
 
-/* Busy until now, or idle. */
-static void turn_over(struct worker *me, prongi_word *sum)
+/* From being busy to being idle, or the other way. */
+static void turn_over(prongi_word *from, prongi_word *to)
 {
 	int64_t now = prongi_os_now();
 
-	add(sum, now - me->since);
-	me->since = now;
+	prongi_span_stop(from, now);
+	prongi_span_start(to, now);
 }
 
 /* Return false when it is time to end. */
@@ -140,11 +132,12 @@ static bool rest(struct worker *me)
 	prong_time until = idle_ms ? prong_in_ms(idle_ms) : PRONG_FOREVER;
 	int r = 0;
 
+	me->now = 0;
 	if (look_awake(me))
 		return true;
 	if (me->pool->kind->stops)
 		fflush(NULL); /* what it has printed shall be seen, even if it is killed */
-	turn_over(me, &me->w->busy_ns);
+	turn_over(&me->w->busy, &me->w->idling);
 	/* seq_cst: pairs with the supervisor's look whether all is done. */
 	atomic_store_explicit(&me->w->idle, 1, memory_order_seq_cst);
 	if (prongi_pool_phase(me->pool) != PRONGI_POOL_OPEN)
@@ -152,15 +145,14 @@ static bool rest(struct worker *me)
 	while (r == 0 && wanted(me) && !anything(me))
 		r = sleep_once(me, until);
 	atomic_store_explicit(&me->w->idle, 0, memory_order_seq_cst);
-	turn_over(me, &me->w->idle_ns);
+	turn_over(&me->w->idling, &me->w->busy);
 	return r == 0 || anything(me);
 }
 
 /* --- running -------------------------------------------------------------------------------- */
 
-void prongi_worker_limit(struct prong_pool *pool, struct prongi_worker *w, int32_t limit_ms)
+static void limit(struct prong_pool *pool, struct prongi_worker *w, int32_t limit_ms, int64_t now)
 {
-	int64_t now = prongi_os_now();
 	uint64_t deadline = limit_ms > 0 ? (uint64_t)(now + (int64_t)limit_ms * 1000000) : 0;
 
 	atomic_store_explicit(&w->began, (uint64_t)now, memory_order_relaxed);
@@ -174,10 +166,41 @@ void prongi_worker_limit(struct prong_pool *pool, struct prongi_worker *w, int32
 		prongi_pool_ring(pool);
 }
 
-void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
-			 const struct prong_future *f)
+void prongi_worker_limit(struct prong_pool *pool, struct prongi_worker *w, int32_t limit_ms)
 {
-	prongi_worker_limit(pool, w, prongi_task_opts(pool, f)->limit_ms);
+	limit(pool, w, limit_ms, prongi_os_now());
+}
+
+/* Keep the name of f, which is read meanwhile: in the one of the two places that is not read.  Who
+   is killed at it has changed nothing: the next uses that place again. */
+static void keep_name(const struct prong_pool *pool, struct prongi_worker *w,
+		      const struct prong_future *f)
+{
+	char name[sizeof w->task[0]] = { 0 };
+	uint64_t last = atomic_load_explicit(&w->last, memory_order_relaxed), n, word;
+
+	if (!prongi_extra(f)) {
+		atomic_store_explicit(&w->last, (last & ~PRONGI_RAN) | PRONGI_RAN_PLAIN,
+				      memory_order_relaxed);
+		return;
+	}
+	n = (last >> 2) + 1;
+	memcpy(name, prongi_task_name(pool, f), strlen(prongi_task_name(pool, f)));
+	for (size_t i = 0; i < sizeof w->task[0] / sizeof word; i++) {
+		memcpy(&word, name + i * sizeof word, sizeof word);
+		/* release: pairs with copy_name(), pool_stat.c: who reads this name knows of the
+		   one before it, in the other place. */
+		atomic_store_explicit(&w->task[n & 1][i], word, memory_order_release);
+	}
+	/* release: pairs with the same; the name is whole. */
+	atomic_store_explicit(&w->last, n << 2 | PRONGI_RAN_NAMED, memory_order_release);
+}
+
+void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
+			 const struct prong_future *f, int64_t now)
+{
+	keep_name(pool, w, f);
+	limit(pool, w, prongi_task_option(pool, f, PRONGI_LIMIT), now);
 }
 
 void prongi_worker_scope(struct prongi_worker *w, uint64_t *before)
@@ -194,12 +217,13 @@ static void run(struct worker *me, struct prong_future *f)
 {
 	uint64_t before;
 
-	prongi_worker_clock(me->pool, me->w, f);
+	prongi_worker_clock(me->pool, me->w, f, me->now ? me->now : prongi_os_now());
 	if (prongi_task_run(me->pool, me->w, f))
 		prongi_worker_scope(me->w, &before);
 	prongi_then(); /* the state says that it is over before the place does */
 	atomic_store_explicit(&me->w->current, 0, memory_order_relaxed);
 	me->tasks++;
+	me->now = me->w->clock;
 }
 
 bool prongi_worker_step(struct prong_pool *pool, struct prongi_worker *w)
@@ -225,7 +249,7 @@ static void work(struct worker *me)
 {
 	uint64_t before;
 
-	me->since = prongi_os_now();
+	prongi_span_start(&me->w->busy, prongi_os_now());
 	prongi_worker_scope(me->w, &before);
 	while (wanted(me)) {
 		struct prong_future *f = take(me);
@@ -238,7 +262,7 @@ static void work(struct worker *me)
 			break;
 	}
 	prongi_scope_end(before);
-	turn_over(me, &me->w->busy_ns);
+	prongi_span_stop(&me->w->busy, prongi_os_now());
 }
 
 /* --- beginning and end ---------------------------------------------------------------------- */
@@ -300,6 +324,8 @@ int prongi_worker_live(void *arg)
 
 	if (r)
 		return -r;
+	/* release: pairs with pid_of(), pool_stat.c. */
+	atomic_store_explicit(&me.w->pid, (uint64_t)prongi_os_pid(), memory_order_release);
 	set_mask(me.pool->signals);
 	if (me.pool->pin)
 		pin(&me);
