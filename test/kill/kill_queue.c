@@ -510,7 +510,7 @@ static const struct kill_scenario scenarios[] = {
 	  .check = queue_check_all },
 	{ .rare = true, .name = "lease-abandon-by-reference",
 	  .setup = large_one, .victim = lease_and_abandon,
-	  .died = queue_died, .other = { queue_other }, .late = queue_late, .peer = gets_one,
+	  .died = queue_died, .other = { queue_other }, .late = queue_late,
 	  .check = queue_check_all },
 	{ .name = "lease-two", .setup = nearly_full, .victim = lease_two, .died = queue_died,
 	  .other = { queue_other }, .late = queue_late, .check = queue_check_get },

@@ -394,6 +394,12 @@ static void descriptor_polls_when_it_ends(void **state)
 	int fd = prong_process_fd(p), other;
 
 	(void)state;
+	if (fd == -ENOSYS && under_valgrind()) {
+		atomic_store(go, 1);
+		CHECK_EQ(end(p), 0);
+		prong_free(go);
+		SKIP("valgrind has no pidfd_open()");
+	}
 	CHECK(fd > 2);
 	CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	CHECK_EQ(readable(fd, 20), 0);
