@@ -69,7 +69,8 @@ fuzz: setup
 	@SECONDS=$(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),120) tools/fuzz.sh $(TARGET)
 
 chaos: build
-	@PRONG_TEST_SCALE=100 $(BUILD)/test/unit/unit-chaos
+	@set -e; for t in chaos remote-chaos manager-chaos; do \
+		PRONG_TEST_SCALE=100 $(BUILD)/test/unit/unit-$$t; done
 
 interop: build
 	@tools/interop.sh $(BUILD)/test/interop
