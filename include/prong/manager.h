@@ -47,7 +47,9 @@ typedef struct prong_manager_opts {
 				      large a message may be */
 	struct prong_pool *pool;   /* where methods of C objects run; NULL: in the serving thread.
 				      With worker processes the objects must lie in the heap */
-	size_t memory_max;         /* bytes of values that clients may have here; 0: 1 GiB */
+	size_t memory_max;         /* bytes of values that clients may have here, and of answers
+				      that they have not taken yet; 0: 1 GiB.  What does not
+				      fit is a MemoryError, or a RemoteError that says so */
 	uint32_t clients_max;      /* connections that have proved the key; 0: 16,384; at most
 				      1,048,576 */
 	bool types;                /* also Python's own kinds: Queue, Lock, dict, list ... */
@@ -93,7 +95,7 @@ typedef struct prong_manager_stats {
 	uint64_t returned;         /* messages that came back from clients that vanished */
 	uint64_t refused;          /* clients beyond clients_max */
 	uint64_t broken;           /* that sent what is no request, or came too slowly */
-	uint64_t memory;           /* bytes of values that are here now */
+	uint64_t memory;           /* bytes of values and answers that are here now */
 	uint64_t reserved_[6];
 } prong_manager_stats;
 

@@ -36,6 +36,23 @@ static void say_unserializable(prong_call *c, int r)
 	say_ascii(c, text);
 }
 
+/* It counts against the manager's memory until it is sent: a client may not read. */
+int prongi_call_charge(prong_call *c)
+{
+	struct prong_manager *m = c->guest ? c->guest->m : NULL;
+	const size_t size = c->out.n, most = m ? m->memory_max : 0;
+
+	if (!m || size <= PRONGI_REPLY_FREE)
+		return 0;
+	if (size > most || m->memory > most - size) {
+		prongi_say_free(&c->out);
+		return prongi_fail(-ENOMEM, "the server has no more than %zu bytes", most);
+	}
+	m->memory += size;
+	c->charged = size;
+	return 0;
+}
+
 int prongi_call_give(prong_call *c)
 {
 	prongi_say_end(&c->out);
@@ -43,6 +60,8 @@ int prongi_call_give(prong_call *c)
 		return prongi_fail(-ENOMEM, "no memory for the answer");
 	if (c->out.r)
 		say_unserializable(c, c->out.r);
+	else if (prongi_call_charge(c))
+		return -ENOMEM;
 	c->answered = true;
 	return 0;
 }
@@ -201,6 +220,9 @@ void prongi_call_clear(prong_call *c)
 	c->stage = c->verdict = 0;
 	c->number = 0;
 	c->deadline = PRONG_FOREVER;
+	if (c->charged)
+		c->guest->m->memory -= c->charged;
+	c->charged = 0;
 	prongi_say_free(&c->out);
 }
 

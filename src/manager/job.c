@@ -153,7 +153,9 @@ static void end(struct prong_manager *m, struct prongi_job *j)
 		g->call.out.limit = SIZE_MAX;
 		prongi_out_bytes(&g->call.out, answer, answer ? size : 0);
 		g->call.answered = answer && !g->call.out.r;
-		if (!g->call.answered)
+		if (g->call.answered && prongi_call_charge(&g->call))
+			prong_call_raise(&g->call, "MemoryError", "%s", prong_error_detail());
+		else if (!g->call.answered)
 			raise_end(&g->call, j->future);
 	}
 	prong_future_free(j->future);

@@ -118,6 +118,7 @@ struct prong_call {
 	const prong_value *arg[PRONGI_PARAMS];
 	unsigned given;        /* of these, bit by bit */
 	struct prongi_out out; /* the answer */
+	size_t charged;        /* bytes of it, in the manager's memory */
 	bool answered, mistaken;
 
 	/* Of one that is parked. */
@@ -155,6 +156,10 @@ int prongi_call_end(prong_call *c);
 
 /* Its end when something is given away with it: -ENOMEM, with nothing answered. */
 int prongi_call_give(prong_call *c);
+
+/* Count an answer that is whole.  -ENOMEM: there is no room, and it is not there any more. */
+#define PRONGI_REPLY_FREE 4096 /* bytes of an answer that are not counted */
+int prongi_call_charge(prong_call *c);
 
 /* An argument as Python's bool() sees it. */
 bool prongi_call_truth(prong_call *c, const char *name);

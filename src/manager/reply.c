@@ -82,7 +82,7 @@ void prongi_say_free(struct prongi_out *o)
 {
 	o->n = 0;
 	o->r = 0;
-	if (o->room <= 4096)
+	if (o->room <= PRONGI_REPLY_FREE)
 		return;
 	free(o->data);
 	o->data = NULL;

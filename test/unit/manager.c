@@ -458,6 +458,69 @@ static void replies_of_pieces_are_pickles(void **state)
 	}
 }
 
+/* --- memory ------------------------------------------------------------------------------ */
+
+enum {
+	LARGE = 8 << 20,
+	PLACES = 4, /* of so many bytes */
+	GREEDY = 8  /* clients that ask for so much, and do not read */
+};
+
+static prong_manager_stats figures(prong_manager *m)
+{
+	prong_manager_stats st;
+
+	prong_manager_stat(m, &st);
+	return st;
+}
+
+static bool is_refused(void *m)
+{
+	return figures(m).calls == 2 + 1 + GREEDY + GREEDY - (PLACES - 1);
+}
+
+static bool holds_the_item_alone(void *m)
+{
+	return figures(m).memory > 0 && figures(m).memory < LARGE + 4096;
+}
+
+static void answers_that_are_not_read_count(void **state)
+{
+	prong_manager_opts opts = options();
+	prong_conn *c[GREEDY + 1];
+	prong_manager *m;
+	char ident[17];
+	void *large = calloc(1, LARGE);
+
+	(void)state;
+	opts.memory_max = (size_t)PLACES * (LARGE + 4096);
+	m = manager(&opts);
+	create(m, "list", ident);
+	for (int i = 0; i <= GREEDY; i++)
+		c[i] = caller(m);
+	call(c[GREEDY], ident, "append", one(prong_value_bytes(PRONG_BYTES, large, LARGE)));
+	expect(c[GREEDY], "('#RETURN', None)");
+	for (int i = 0; i < GREEDY; i++)
+		call(c[i], ident, "__getitem__", one(prong_value_int(0)));
+	CHECK(wait_until(is_refused, m, HANG_MS));
+	CHECK(figures(m).memory <= opts.memory_max);
+	CHECK(figures(m).memory > (uint64_t)PLACES * LARGE);
+	for (int i = 0, returned = 0; i < GREEDY; i++) {
+		prong_value *v = hear(c[i]);
+		const char *kind = prong_value_data(prong_value_at(v, 0), NULL);
+
+		returned += strcmp(kind, "#RETURN") == 0;
+		CHECK(strcmp(kind, "#RETURN") == 0 || strcmp(kind, "#UNSERIALIZABLE") == 0);
+		prong_value_free(v);
+		CHECK(i < GREEDY - 1 || returned == PLACES - 1);
+	}
+	CHECK(wait_until(holds_the_item_alone, m, HANG_MS));
+	for (int i = 0; i <= GREEDY; i++)
+		prong_conn_free(c[i]);
+	prong_manager_close(m);
+	free(large);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -470,6 +533,7 @@ int main(int argc, char **argv)
 		CASE(requests_may_come_together),
 		CASE(our_own_clients_are_clients_too),
 		CASE(replies_of_pieces_are_pickles),
+		CASE(answers_that_are_not_read_count),
 	};
 
 	test_begin(argc, argv, TEST_OPENED, NULL);
