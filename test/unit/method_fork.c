@@ -98,7 +98,7 @@ static void signal_join_and_report(void **state)
 	int fd = prong_process_fd(p);
 
 	(void)state;
-	CHECK(fd > 2);
+	CHECK(fd > 2 || (fd == -ENOSYS && under_valgrind()));
 	CHECK_EQ(prong_process_join(p, NULL, prong_in_ms(10)), PRONG_TIMEDOUT);
 	CHECK(prong_process_alive(p));
 	CHECK_EQ(pid_state(prong_process_pid(p), NULL) != 0, 1);
