@@ -1,7 +1,7 @@
 /* What a task has beside its record: a name, options that are not the pool's, its place in a
    stream; and what comes to be said of it.  A task with neither has nothing here, and most that
-   have something have the first block alone, which is as small as that allows: 32 bytes for a name
-   and a limit. */
+   have something have the first block alone, which is as long as that needs: 48 bytes of the heap
+   for a name of up to 15 letters and a limit. */
 #include "pool/extra.h"
 #include <errno.h>
 

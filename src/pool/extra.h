@@ -4,7 +4,7 @@
 
 #include "pool/pool.h"
 
-/* What a task has: bits of options that are not the pool's; */
+/* What a task has: bit i says that option i is not the pool's; and these. */
 #define PRONGI_HAS_INDEX_LOW (1u << PRONGI_OPTIONS)
 #define PRONGI_HAS_INDEX     (3 * PRONGI_HAS_INDEX_LOW) /* in a stream; of two words */
 #define PRONGI_HAS_NAME      (1u << 8)

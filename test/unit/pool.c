@@ -1,5 +1,5 @@
 /* Pools: what is handed in is done once, what came of it is told, and a crash costs its task. */
-#include "support.h"
+#include "pools.h"
 
 struct square {
 	long n, result;
@@ -18,32 +18,6 @@ static const char *const worker_kinds[] = { "processes:2", "threads:2" };
 
 #define EACH(kind, kinds) \
 	for (size_t k_ = 0; k_ < sizeof(kinds) / sizeof *(kinds) && ((kind) = (kinds)[k_]); k_++)
-
-static prong_pool *open_pool(const char *spec, const prong_pool_opts *opts)
-{
-	prong_pool *pool;
-
-	CHECK_OK(prong_pool_open(&pool, spec, opts));
-	return pool;
-}
-
-/* Close and join in good order. */
-static void finish(prong_pool *pool)
-{
-	CHECK_OK(prong_pool_close(pool));
-	CHECK_OK(prong_pool_join(pool, soon()));
-	CHECK_OK(prong_pool_free(pool));
-}
-
-static prong_future *submit(prong_pool *pool, prong_fn *fn, const void *arg, size_t size,
-			    const prong_task_opts *opts)
-{
-	prong_future *f;
-
-	CHECK_OK(prong_pool_submit(pool, &f, fn, arg, size, opts));
-	return f;
-}
-
 /* --- what works --------------------------------------------------------------------------- */
 
 static void apply_stores_the_result_over_the_argument(void **state)

@@ -2,29 +2,13 @@
    argument in hand, with a result half written; workers that are replaced, and that stay where
    they are put. */
 #define _GNU_SOURCE
-#include "support.h"
+#include "pools.h"
 #include <pthread.h>
 #include <sched.h>
 
 enum {
 	BIG = 1 << 20 /* bytes: a block of its own, and pages that were not there before */
 };
-
-static prong_pool *open_pool(const char *spec, const prong_pool_opts *opts)
-{
-	prong_pool *pool;
-
-	CHECK_OK(prong_pool_open(&pool, spec, opts));
-	return pool;
-}
-
-static void finish(prong_pool *pool)
-{
-	CHECK_OK(prong_pool_close(pool));
-	CHECK_OK(prong_pool_join(pool, soon()));
-	CHECK_OK(prong_pool_free(pool));
-}
-
 /* --- each way, at each side ------------------------------------------------------------------- */
 
 enum way {

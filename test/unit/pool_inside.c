@@ -1,33 +1,7 @@
 /* Pools: tasks that wait for tasks of their own pool, by every call that waits, where there is one
    worker; and what their deadlines, limits and cancels do meanwhile. */
-#include "support.h"
+#include "pools.h"
 #include <pthread.h>
-
-static prong_pool *open_pool(const char *spec)
-{
-	prong_pool *pool;
-
-	CHECK_OK(prong_pool_open(&pool, spec, NULL));
-	return pool;
-}
-
-static prong_future *submit(prong_pool *pool, prong_fn *fn, const void *arg, size_t size,
-			    const prong_task_opts *opts)
-{
-	prong_future *f;
-
-	CHECK_OK(prong_pool_submit(pool, &f, fn, arg, size, opts));
-	return f;
-}
-
-static int outcome(prong_future *f)
-{
-	int r = prong_future_get(f, NULL, 0, soon());
-
-	prong_future_free(f);
-	return r;
-}
-
 /* --- every call ------------------------------------------------------------------------------- */
 
 static int nothing(void *arg)
@@ -160,7 +134,7 @@ static int go(void *arg)
 static int by_another(prong_pool *pool, prong_time deadline)
 {
 	const struct task t = { pool, by_wait, HANG_MS };
-	prong_pool *other = open_pool("sequential");
+	prong_pool *other = open_pool("sequential", NULL);
 	int r = outcome(submit(other, go, &t, sizeof t, NULL));
 
 	(void)deadline;
@@ -178,7 +152,7 @@ static void no_call_that_waits_inside_needs_a_second_worker(void **state)
 
 	(void)state;
 	for (int k = 0; k < 3; k++) {
-		prong_pool *pool = open_pool(one[k]);
+		prong_pool *pool = open_pool(one[k], NULL);
 
 		for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
 			for (int ms = 0; ms <= HANG_MS; ms += HANG_MS) {
@@ -223,7 +197,7 @@ static void an_item_may_have_a_map_of_its_own(void **state)
 
 	(void)state;
 	for (int k = 0; k < 4; k++) {
-		prong_pool *pool = open_pool(kinds[k]);
+		prong_pool *pool = open_pool(kinds[k], NULL);
 		struct nest nests[16];
 
 		for (int i = 0; i < 16; i++)
@@ -276,7 +250,7 @@ static int gives_up(void *arg)
 
 static void a_deadline_inside_holds(void **state)
 {
-	prong_pool *pool = open_pool("threads:1");
+	prong_pool *pool = open_pool("threads:1", NULL);
 	struct scene s = { .pool = pool }, *at = &s;
 
 	(void)state;
@@ -296,7 +270,7 @@ static int waits_for_ever(void *arg)
 
 static void who_waits_is_stopped_by_his_limit(void **state)
 {
-	prong_pool *pool = open_pool("threads:1");
+	prong_pool *pool = open_pool("threads:1", NULL);
 	struct scene s = { .pool = pool }, *at = &s;
 	prong_future *outer =
 		submit(pool, waits_for_ever, &at, sizeof at, &(prong_task_opts){ .limit_ms = 20 });
@@ -332,7 +306,7 @@ static void who_cancels_one_that_waits_cancels_what_it_runs(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		prong_pool *pool = open_pool("threads:1");
+		prong_pool *pool = open_pool("threads:1", NULL);
 		struct scene s = { .pool = pool }, *at = &s;
 		prong_future *outer = submit(pool, depth[i], &at, sizeof at, NULL);
 

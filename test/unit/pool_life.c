@@ -1,38 +1,12 @@
 /* Pools: limits and cancelling, waiting inside of tasks, the lives of workers, and what ends a
    pool. */
-#include "support.h"
+#include "pools.h"
 #include <pthread.h>
 #include <sys/wait.h>
 
 static const char *const worker_kinds[] = { "processes:2", "threads:2" };
 
 #define EACH_KIND(kind) for (size_t k_ = 0; k_ < 2 && ((kind) = worker_kinds[k_]); k_++)
-
-static prong_pool *open_pool(const char *spec, const prong_pool_opts *opts)
-{
-	prong_pool *pool;
-
-	CHECK_OK(prong_pool_open(&pool, spec, opts));
-	return pool;
-}
-
-static prong_future *submit(prong_pool *pool, prong_fn *fn, const void *arg, size_t size,
-			    const prong_task_opts *opts)
-{
-	prong_future *f;
-
-	CHECK_OK(prong_pool_submit(pool, &f, fn, arg, size, opts));
-	return f;
-}
-
-static int outcome(prong_future *f)
-{
-	int r = prong_future_get(f, NULL, 0, soon());
-
-	prong_future_free(f);
-	return r;
-}
-
 static int add_one(void *arg)
 {
 	atomic_fetch_add((atomic_int *)arg, 1);

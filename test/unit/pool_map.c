@@ -1,16 +1,7 @@
 /* Maps, ranges, streams and callbacks. */
-#include "support.h"
+#include "pools.h"
 
 static const char *const all_kinds[] = { "processes:2", "threads:2", "sequential" };
-
-static prong_pool *open_pool(const char *spec)
-{
-	prong_pool *pool;
-
-	CHECK_OK(prong_pool_open(&pool, spec, NULL));
-	return pool;
-}
-
 #define EACH_KIND(kind) for (size_t k_ = 0; k_ < 3 && ((kind) = all_kinds[k_]); k_++)
 
 struct item {
@@ -51,7 +42,7 @@ static void each_item_is_done_once_in_the_heap_or_not(void **state)
 	(void)state;
 	EACH_KIND(kind)
 	{
-		prong_pool *pool = open_pool(kind);
+		prong_pool *pool = open_pool(kind, NULL);
 		struct item *in = shared(N * sizeof *in), *out = malloc(N * sizeof *out);
 
 		for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
@@ -108,7 +99,7 @@ static void who_fails_is_told_and_the_others_are_done(void **state)
 	(void)state;
 	EACH_KIND(kind)
 	{
-		prong_pool *pool = open_pool(kind);
+		prong_pool *pool = open_pool(kind, NULL);
 		struct item *in = shared(N * sizeof *in);
 		struct failures f = { 0, 0, 0 };
 		prong_map_opts opts = { .failed = note, .ctx = &f };
@@ -153,7 +144,7 @@ static int die_once(void *arg)
 
 static void a_crash_costs_its_item_alone(void **state)
 {
-	prong_pool *pool = open_pool("processes:2");
+	prong_pool *pool = open_pool("processes:2", NULL);
 	struct item *in = shared(N * sizeof *in);
 	atomic_int *times = shared(N * sizeof *times);
 	struct failures f = { 0, 0, 0 };
@@ -194,7 +185,7 @@ static int hang_some(void *arg)
 
 static void an_item_that_takes_too_long_is_stopped(void **state)
 {
-	prong_pool *pool = open_pool("processes:2");
+	prong_pool *pool = open_pool("processes:2", NULL);
 	struct item *in = shared(8 * sizeof *in);
 	struct failures f = { 0, 0, 0 };
 	const prong_map_opts opts = { .failed = note,
@@ -223,7 +214,7 @@ static void at_the_deadline_a_map_is_told_to_end(void **state)
 
 	(void)state;
 	for (int k = 0; k < 2; k++) {
-		prong_pool *pool = open_pool(kinds[k]);
+		prong_pool *pool = open_pool(kinds[k], NULL);
 		struct item *in = shared(8 * sizeof *in);
 
 		CHECK_EQ(prong_pool_map(pool, sleep_long, in, 8, sizeof *in, NULL, prong_in_ms(30)),
@@ -251,7 +242,7 @@ static void a_range_is_covered_once(void **state)
 	(void)state;
 	EACH_KIND(kind)
 	{
-		prong_pool *pool = open_pool(kind);
+		prong_pool *pool = open_pool(kind, NULL);
 		atomic_long *sum = shared(sizeof *sum);
 
 		CHECK_OK(prong_pool_for(pool, add_range, sum, 100000, NULL, soon()));
@@ -263,7 +254,7 @@ static void a_range_is_covered_once(void **state)
 
 static void wrong_maps_are_refused(void **state)
 {
-	prong_pool *pool = open_pool("processes:1");
+	prong_pool *pool = open_pool("processes:1", NULL);
 	struct item i = { 0 };
 	atomic_long local;
 
@@ -311,7 +302,7 @@ static void a_stream_hands_all_out_with_a_window(void **state)
 	(void)state;
 	EACH_KIND(kind)
 	{
-		prong_pool *pool = open_pool(kind);
+		prong_pool *pool = open_pool(kind, NULL);
 
 		for (int unordered = 0; unordered < 2; unordered++) {
 			const prong_stream_opts opts = { .window = 8, .unordered = unordered };
@@ -352,7 +343,7 @@ static int supply_two(void *ctx, const void **item, size_t *size)
 
 static void what_supply_says_comes_after_the_results(void **state)
 {
-	prong_pool *pool = open_pool("threads:2");
+	prong_pool *pool = open_pool("threads:2", NULL);
 	prong_stream *s;
 	prong_future *f;
 	int n = 0;
@@ -388,7 +379,7 @@ static void each_callback_comes_once(void **state)
 	(void)state;
 	EACH_KIND(kind)
 	{
-		prong_pool *pool = open_pool(kind);
+		prong_pool *pool = open_pool(kind, NULL);
 		atomic_int n = 0;
 		struct item i = { .n = 1 };
 
@@ -429,7 +420,7 @@ static void a_callback_may_end_the_pool(void **state)
 
 	(void)state;
 	for (int k = 0; k < 2; k++) {
-		prong_pool *pool = open_pool(kinds[k]);
+		prong_pool *pool = open_pool(kinds[k], NULL);
 		struct item i = { .n = 1 };
 		prong_future *f;
 
@@ -489,9 +480,9 @@ static void who_frees_a_pool_waits_for_its_callbacks(void **state)
 
 	(void)state;
 	for (int k = 0; k < 4; k++) {
-		struct farewell end = { .pool = open_pool(kinds[k % 2]) };
+		struct farewell end = { .pool = open_pool(kinds[k % 2], NULL) };
 		atomic_int *began = shared(sizeof *began);
-		prong_pool *other = open_pool("sequential");
+		prong_pool *other = open_pool("sequential", NULL);
 		struct item i = { .n = 1 };
 		prong_future *f;
 
@@ -526,7 +517,7 @@ static int says_its_attempt(void *arg)
 static void an_item_knows_its_attempt_and_its_size(void **state)
 {
 	const prong_map_opts opts = { .task = { .retries = 1 }, .chunk = 5 };
-	prong_pool *pool = open_pool("processes:2");
+	prong_pool *pool = open_pool("processes:2", NULL);
 	int items[20];
 
 	(void)state;

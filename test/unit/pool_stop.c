@@ -1,24 +1,6 @@
 /* Pools: tasks as children of groups, tasks and descendants that do not listen, initialisers that
    die, and what a change of size leaves of the work. */
-#include "support.h"
-
-static prong_pool *open_pool(const char *spec, const prong_pool_opts *opts)
-{
-	prong_pool *pool;
-
-	CHECK_OK(prong_pool_open(&pool, spec, opts));
-	return pool;
-}
-
-static prong_future *submit(prong_pool *pool, prong_fn *fn, const void *arg, size_t size,
-			    const prong_task_opts *opts)
-{
-	prong_future *f;
-
-	CHECK_OK(prong_pool_submit(pool, &f, fn, arg, size, opts));
-	return f;
-}
-
+#include "pools.h"
 static int add_one(void *arg)
 {
 	atomic_fetch_add((atomic_int *)arg, 1);

@@ -1,5 +1,5 @@
 /* Pools: what they tell of a task, while it runs and afterwards, and of their workers. */
-#include "support.h"
+#include "pools.h"
 
 static const char *const worker_kinds[] = { "processes:1", "threads:1" };
 
@@ -8,24 +8,6 @@ static const char *const worker_kinds[] = { "processes:1", "threads:1" };
 enum {
 	MS = 1000000
 };
-
-static prong_pool *open_pool(const char *spec, const prong_pool_opts *opts)
-{
-	prong_pool *pool;
-
-	CHECK_OK(prong_pool_open(&pool, spec, opts));
-	return pool;
-}
-
-static prong_future *submit(prong_pool *pool, prong_fn *fn, const void *arg, size_t size,
-			    const prong_task_opts *opts)
-{
-	prong_future *f;
-
-	CHECK_OK(prong_pool_submit(pool, &f, fn, arg, size, opts));
-	return f;
-}
-
 static int nothing(void *arg)
 {
 	(void)arg;
