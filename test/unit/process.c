@@ -421,6 +421,8 @@ static int body_poll(void *p)
 {
 	int fd = prong_process_fd(p);
 
+	if (fd == -ENOSYS && under_valgrind())
+		return 0;
 	return fd < 0 ? 2 : readable(fd, HANG_MS) == 1 ? 0 : 1;
 }
 
