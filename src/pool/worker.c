@@ -184,7 +184,7 @@ static void keep_name(const struct prong_pool *pool, struct prongi_worker *w,
 				      memory_order_relaxed);
 		return;
 	}
-	n = (last >> 2) + 1;
+	n = (last >> 2) + (PRONGI_MUTANT(157) ? 2 : 1);
 	memcpy(name, prongi_task_name(pool, f), strlen(prongi_task_name(pool, f)));
 	for (size_t i = 0; i < sizeof w->task[0] / sizeof word; i++) {
 		memcpy(&word, name + i * sizeof word, sizeof word);

@@ -78,6 +78,33 @@ static void small_waits_for_long(void)
 	world_become(-1);
 }
 
+/* Names of which all letters are alike, and as long as a place for one. */
+static prong_future *hand_in_named(char letter)
+{
+	char name[PRONGI_NAME_MOST + 1] = { 0 };
+	const prong_task_opts opts = { .name = name, .limit_ms = 60000 };
+
+	memset(name, letter, PRONGI_NAME_MOST);
+	return pool_hand_in(pool_task, 3, SMALL, &opts);
+}
+
+/* The victim has run one before. */
+static void named_waits(void)
+{
+	prong_future *before;
+
+	pool_make();
+	before = hand_in_named('a');
+	world_become(0);
+	if (!prongi_worker_step(pool, prongi_worker_at(pool, 0)))
+		die("no task to run");
+	world_become(1);
+	prong_future_free(before);
+	atomic_store(&kill_control->note[RUNS], 0);
+	world->root[0] = hand_in_named('b');
+	world_become(-1);
+}
+
 static void large_waits(void)
 {
 	one_waits(pool_task, LARGE, 2);
@@ -149,6 +176,31 @@ static unsigned waiter(void)
 		 : r == PRONG_CRASHED   ? CRASHES
 		 : r == PRONG_CANCELLED ? CANCELS
 					: BAD);
+	return 0;
+}
+
+static void check_name(const char *name, const char *letters)
+{
+	size_t n = strspn(name, (char[]){ name[0], 0 });
+
+	if (!strchr(letters, name[0]) || n != PRONGI_NAME_MOST || name[n])
+		add_note(BAD);
+}
+
+/* The names that are told of a task and of a worker are whole, wherever that died. */
+static unsigned reader(void)
+{
+	unsigned bad = waiter();
+	prong_worker_stats w[2];
+	prong_pool_stats all;
+	prong_report report;
+
+	if (bad)
+		return bad;
+	prong_future_report(world->root[0], &report);
+	check_name(report.name, "b");
+	(void)prong_pool_stat(pool, &all, w, 2);
+	check_name(w[0].task, "ab");
 	return 0;
 }
 
@@ -409,6 +461,12 @@ static const struct kill_scenario scenarios[] = { { .name = "submit",
 						    .before = other_waits,
 						    .other = { supervisor, waiter },
 						    .check = check_once },
+						  { .name = "run-named",
+						    .setup = named_waits,
+						    .victim = take_and_end,
+						    .before = other_waits,
+						    .other = { supervisor, reader },
+						    .check = check_once },
 						  { .name = "run-again",
 						    .setup = large_waits,
 						    .victim = take_and_end,
@@ -480,5 +538,5 @@ const struct kill_room room_pool = {
 	.scenarios = scenarios,
 	.files = "record.c run.c submit.c future.c todo.c map.c settle.c prong_pool_submit "
 		 "prong_future_ prongi_map prongi_put prongi_settle prongi_sweep prongi_task_ "
-		 "prongi_todo_ prongi_worker_step",
+		 "prongi_todo_ prongi_worker_step prongi_worker_clock",
 };

@@ -145,6 +145,8 @@ const struct mutant mutants[] = {
 	  { "pool/run-to-the-next-ring" } },
 	{ 156, "what a dead worker took out of the line, and no more, is not put again",
 	  { "pool/run" } },
+	{ 157, "a worker writes the name of its task where the one before is read",
+	  { "pool/run-named" } },
 	{ 40, "repair does not wake where the dead one promised to",
 	  { "sem/post-two", "event/set-two", "cond/broadcast-two" } },
 	{ 41, "repair does not wake where the dead one slept for a token",
