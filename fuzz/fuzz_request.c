@@ -4,14 +4,16 @@
 
    Input: pieces.  Each begins with a byte, of which the low bit says which of two clients it is
    about, and the others what happens: 0 to 3 a message, 4 bytes as they are, 5 it hangs up and
-   another comes, 6 its time is over, 7 the next message is for calls.  With 0 to 4 there follow two
-   bytes for a length, and so many bytes. */
+   another comes, 6 its time is over, 7 the next message is for calls, and the second client is one
+   of prong's.  With 0 to 4 there follow two bytes for a length, and so many bytes. */
 #include "fuzz.h"
 #include "manager/manager.h"
 #include "os/net_os.h"
 #include "wire/frame.h"
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define OURS "prong-1-0123456789abcdef"
 
 enum {
 	CLIENTS = 2,
@@ -30,6 +32,7 @@ static void start(void)
 	m->limits.body_rate = 1024;
 	m->memory_max = 1 << 22;
 	m->clients_max = CLIENTS;
+	m->last_gone = &m->gone;
 	m->guest = calloc(CLIENTS, sizeof(struct prongi_guest *));
 	m->free_place = calloc(CLIENTS, sizeof *m->free_place);
 	m->set = prongi_os_set_new();
@@ -111,6 +114,8 @@ static void piece(struct prongi_guest *g, int i, unsigned what, const uint8_t *d
 		prongi_guest_late(g);
 		return;
 	case 7:
+		if (i == 1 && !g->calls)
+			fuzz_check(prongi_client_come(g, OURS, sizeof OURS - 1), "it is ours");
 		g->calls = true;
 		return;
 	case 4:
@@ -132,6 +137,8 @@ static void end(const int *ours)
 		close(theirs[i]);
 		prongi_guests_retry(m);
 	}
+	prongi_clients_forget(m);
+	fuzz_check(!m->clients && !m->gone, "no client is left");
 	prongi_things_free(m);
 	fuzz_check(m->memory == 0, "no memory is left");
 	m->thing = NULL;

@@ -15,7 +15,8 @@
    A message that a client has taken is its own when the client asks for something more, or hangs
    up in order.  From one that is killed before it has read the answer, or whose machine vanishes,
    it comes back before all others, with its tries counted up.  A Lock or RLock whose holder is gone
-   is free again.
+   is free again.  What a client in C referred to is let go of when it has been gone for a while;
+   of clients in Python nobody can tell, and their references stay until they give them back.
 
    The key is all that keeps people out; what passes can be read and changed by who is on the way,
    unless .auth has .tls, which clients of prong's alone speak.
@@ -55,7 +56,11 @@ typedef struct prong_manager_opts {
 	bool types;                /* also Python's own kinds: Queue, Lock, dict, list ... */
 	bool no_shutdown;          /* clients cannot end prong_manager_wait() */
 	uint8_t reserved1_[2];
-	uint64_t reserved_[6];     /* must be zero */
+	uint32_t linger_ms;        /* a client of prong's without a connection for so long is
+				      forgotten, and what it had made or referred to is let go
+				      of; 0: 30,000 */
+	uint32_t reserved0_;       /* must be zero, as is what follows */
+	uint64_t reserved_[5];
 } prong_manager_opts;
 
 /* Listen at address, and begin to serve.

@@ -102,6 +102,7 @@ void prongi_guest_free(struct prongi_guest *g)
 		prongi_job_forget(g->job);
 	prongi_locks_free(g);
 	end_call(g);
+	prongi_client_go(g);
 	prongi_timer_set(g, PRONG_FOREVER);
 	m->guest[g->place] = NULL;
 	m->guests--;

@@ -118,13 +118,16 @@ static struct prongi_link *find(const prong_remote *there)
 	return found;
 }
 
+int prongi_link_here(prong_remote *there, struct prongi_link **out)
+{
+	*out = find(there);
+	return *out ? 0 : make(there, out);
+}
+
 int prongi_link_mine(prong_remote *there, struct prongi_link **out, const char *what)
 {
-	int r = 0;
+	int r = prongi_link_here(there, out);
 
-	*out = find(there);
-	if (!*out)
-		r = make(there, out);
 	if (r)
 		return prongi_fail(r, "%.60s: no memory", what);
 	prong_value_free((*out)->raised);
@@ -302,7 +305,7 @@ static int accept_calls(struct prongi_link *l, const char *what, prong_time dead
 	char name[60];
 	int r;
 
-	snprintf(name, sizeof name, "prong-%ld", (long)l->pid);
+	snprintf(name, sizeof name, PRONGI_OURS "-%ld-%s", (long)l->pid, l->there->token);
 	request = prongi_remote_request(prong_value_new(PRONG_NONE), PRONGI_ACCEPT,
 					prong_args(1, prong_value_text(name)), what, &r);
 	if (r == 0)
@@ -314,6 +317,8 @@ static int accept_calls(struct prongi_link *l, const char *what, prong_time dead
 		hang_up(l, true);
 		r = -EPROTO;
 	}
+	l->ours = r == 0 && prongi_text(a.item) && strcmp(prongi_text(a.item), PRONGI_OURS) == 0;
+	atomic_store_explicit(&l->there->ours, l->ours, memory_order_relaxed);
 	prong_value_free(a.item);
 	return r;
 }
@@ -326,7 +331,7 @@ int prongi_link_begin(struct prongi_link *l, const char *what, prong_time deadli
 		return r;
 	/* What comes unasked is an end, or nothing that could be an answer. */
 	if (l->conn && prongi_conn_has_news(l->conn))
-		hang_up(l, false);
+		hang_up(l, l == &l->there->keeper);
 	if (l->conn)
 		return 0;
 	r = dial(l, what, deadline);
@@ -353,6 +358,22 @@ void prongi_link_end(struct prongi_link *l)
 	pthread_mutex_unlock(&l->there->lock);
 	if (c)
 		prong_conn_free(c);
+}
+
+void prongi_link_keep(prong_remote *there, prong_time deadline)
+{
+	struct prongi_link *l = &there->keeper;
+
+	/* acquire: pairs with the release below: the link is theirs one after the other. */
+	if (atomic_exchange_explicit(&there->keeping, true, memory_order_acquire))
+		return;
+	if (prongi_link_begin(l, "remote", deadline) == 0) {
+		if (!l->ours)
+			hang_up(l, true);
+		prongi_link_end(l);
+	}
+	/* release: pairs with the acquire above. */
+	atomic_store_explicit(&there->keeping, false, memory_order_release);
 }
 
 int prongi_link_begin_control(struct prongi_link *l, prong_remote *there, const char *what,

@@ -118,6 +118,7 @@ static bool joins(const struct prong_manager *m)
 static int await(struct prong_manager *m, uint64_t *tags)
 {
 	prong_time until = m->timers ? m->timer[0]->wakes : PRONG_FOREVER, soon;
+	prong_time gone = prongi_clients_until(m);
 	struct pollfd set = { .fd = m->set, .events = POLLIN };
 	prong_source s[1 + SOURCES] = { { .fd = &set } };
 	size_t n = collect(m, s + 1, SOURCES);
@@ -125,6 +126,8 @@ static int await(struct prong_manager *m, uint64_t *tags)
 	int ready = n && !looks ? prongi_os_set_ready(m->set, tags, BATCH) : 0;
 
 	soon.ns_ = looks || n ? prong_clock().ns_ + LOOK_NS : 0;
+	if (gone.ns_ < until.ns_)
+		until = gone;
 	if (looks && soon.ns_ < until.ns_)
 		until = soon;
 	if (!n || looks)
@@ -183,6 +186,7 @@ static void serve(struct prong_manager *m)
 			prongi_guest_go_on(m->guest[tags[i]]);
 	}
 	ring_timers(m);
+	prongi_clients_forget(m);
 	prongi_guests_retry(m);
 	publish(m);
 }

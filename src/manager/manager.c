@@ -10,6 +10,7 @@
 
 #define MEMORY       ((size_t)1 << 30)
 #define CLIENTS      16384
+#define LINGER_MS    30000
 #define CLIENTS_MOST (1u << 20)
 
 int prongi_manager_check(const prong_manager *m, const char *what)
@@ -36,7 +37,7 @@ static void drop(struct prongi_mine *mine)
 
 static int check_opts(const prong_manager_opts *o)
 {
-	bool zero = o->reserved1_[0] == 0 && o->reserved1_[1] == 0;
+	bool zero = o->reserved0_ == 0 && o->reserved1_[0] == 0 && o->reserved1_[1] == 0;
 
 	for (size_t i = 0; i < sizeof o->reserved_ / sizeof *o->reserved_; i++)
 		zero = zero && o->reserved_[i] == 0;
@@ -51,6 +52,7 @@ static int check_opts(const prong_manager_opts *o)
 static void dispose(struct prong_manager *m)
 {
 	prongi_things_free(m);
+	prongi_clients_free(m);
 	if (m->iterators)
 		prongi_class_free(m->iterators);
 	while (m->offers) {
@@ -88,6 +90,8 @@ static int make(struct prong_manager **out, const prong_manager_opts *opts)
 	m->pid = getpid();
 	m->pool = opts->pool;
 	m->no_shutdown = opts->no_shutdown;
+	m->last_gone = &m->gone;
+	m->linger_ns = (int64_t)(opts->linger_ms ? opts->linger_ms : LINGER_MS) * 1000000;
 	m->memory_max = opts->memory_max ? opts->memory_max : MEMORY;
 	m->clients_max = opts->clients_max ? opts->clients_max : CLIENTS;
 	m->guest = calloc(m->clients_max, sizeof(struct prongi_guest *));

@@ -30,6 +30,7 @@ struct prongi_thing;
 struct prongi_guest;
 struct prongi_job;
 struct prongi_lock;
+struct prongi_client;
 
 /* --- methods: signature.c --------------------------------------------------------------- */
 
@@ -290,7 +291,8 @@ struct prongi_guest {
 
 	struct prongi_job *job; /* which its call is; NULL: none */
 
-	struct prongi_lock *locks; /* which it owns */
+	struct prongi_lock *locks;    /* which it owns */
+	struct prongi_client *client; /* whose connection it is, when that is one of ours */
 
 	/* What it has taken, until it is known to have got it. */
 	struct prongi_thing *given_by; /* held; NULL: nothing */
@@ -318,6 +320,21 @@ void prongi_locks_free(struct prongi_guest *g);
 
 /* Begin the parked calls of all that has changed again. */
 void prongi_guests_retry(struct prong_manager *m);
+
+/* --- clients of ours: client.c ---------------------------------------------------------- */
+
+/* g's connection is one for calls, and has this name.  True: it is a client's of ours. */
+bool prongi_client_come(struct prongi_guest *g, const char *name, size_t size);
+void prongi_client_go(struct prongi_guest *g);
+
+/* Count a reference for who is at g; and the end of one. */
+void prongi_claim(struct prongi_guest *g, struct prongi_thing *t);
+void prongi_unclaim(struct prongi_guest *g, struct prongi_thing *t);
+
+/* When the next client that is gone is to be forgotten; forget all whose time has come; all. */
+prong_time prongi_clients_until(const struct prong_manager *m);
+void prongi_clients_forget(struct prong_manager *m);
+void prongi_clients_free(struct prong_manager *m);
 
 /* --- jobs: job.c ------------------------------------------------------------------------ */
 
@@ -371,7 +388,10 @@ struct prong_manager {
 	struct prongi_thing *dirty;  /* whose parked calls are to be begun again */
 	struct prongi_guest **timer; /* a heap: the first wakes first */
 	size_t timers, timer_room;
-	size_t jobs; /* calls that the pool has */
+	size_t jobs;                             /* calls that the pool has */
+	int64_t linger_ns;                       /* read-only */
+	struct prongi_client *clients;           /* all of ours */
+	struct prongi_client *gone, **last_gone; /* those without a connection, by time */
 	uint64_t calls, returned, refused, broken, waiting, live;
 };
 

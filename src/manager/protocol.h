@@ -25,6 +25,13 @@
 #define PRONGI_SHUTDOWN    "shutdown"          /* answered twice */
 #define PRONGI_ACCEPT      "accept_connection" /* the client's name */
 
+/* Between programs of prong's: a client's name at ACCEPT is "prong-PID-TOKEN", its token so many
+   hexadecimal digits that are the same on all its connections.  A manager of ours answers with
+   OURS then, where Python's says None, and takes CREATE, INCREF and DECREF on that connection, too,
+   as (None, FUNCTION, args, keywords); and knows whose references they are. */
+#define PRONGI_OURS         "prong"
+#define PRONGI_CLIENT_TOKEN 16
+
 /* Methods that every object has, though it does not show them. */
 #define PRONGI_GETVALUE "#GETVALUE"
 #define PRONGI_STR      "__str__"

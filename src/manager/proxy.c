@@ -70,8 +70,7 @@ int prongi_referent_make(prong_remote *there, const char *name, prong_value *arg
 	both = with_type(name, args, what, &r);
 	if (r)
 		return r;
-	out->era = atomic_load_explicit(&there->era, memory_order_relaxed);
-	r = prongi_remote_control(there, PRONGI_CREATE, both, &a, what, deadline);
+	r = prongi_remote_refer(there, PRONGI_CREATE, both, &a, &out->era, what, deadline);
 	if (r == 0)
 		r = prongi_remote_judge(there, &a, &made, what);
 	if (r)

@@ -66,8 +66,8 @@ static int count(prong_remote *there, const struct prongi_referent *o, const cha
 
 	if (prongi_remote_counted(there, o->ident))
 		return 0;
-	r = prongi_remote_control(there, PRONGI_INCREF, prong_args(1, prong_value_text(o->ident)),
-				  &a, what, deadline);
+	r = prongi_remote_refer(there, PRONGI_INCREF, prong_args(1, prong_value_text(o->ident)),
+				&a, NULL, what, deadline);
 	if (r)
 		return r;
 	if (prongi_answer_unknown(&a, o->ident)) {

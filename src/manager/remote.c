@@ -7,8 +7,10 @@
    Not here: calls (proxy.c), and the connections of threads (link.c). */
 #include "manager/remote.h"
 #include "manager/protocol.h"
+#include "os/net_os.h"
 #include <errno.h>
 #include <prong/error.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,16 +63,21 @@ void prongi_remote_let_go(prong_remote *there)
 static int make(prong_remote **out, const char *address, const prong_auth *auth)
 {
 	prong_remote *there = calloc(1, sizeof *there);
+	uint64_t token;
 	int r;
 
 	if (!there)
 		return prongi_fail(-ENOMEM, "remote_open: no memory");
 	pthread_mutex_init(&there->lock, NULL);
 	there->pid = getpid();
+	there->keeper = (struct prongi_link){ .there = there, .pid = there->pid };
 	atomic_store_explicit(&there->refs, 1, memory_order_relaxed);
 	r = prongi_terms_make(&there->terms, auth, "remote_open");
+	if (r == 0 && prongi_os_random(&token, sizeof token))
+		r = prongi_fail(-EIO, "remote_open: no random bytes");
 	if (r)
 		goto undo;
+	snprintf(there->token, sizeof there->token, "%016llx", (unsigned long long)token);
 	there->auth = *auth;
 	there->auth.key = there->terms.key->bytes;
 	there->auth.tls = NULL; /* it is in terms */
@@ -123,23 +130,28 @@ int prong_remote_open(prong_remote **out, const char *address, const prong_auth 
 	return r;
 }
 
+/* Under the lock. */
+static void close_link(struct prongi_link *l)
+{
+	prong_conn *c = l->conn;
+
+	if (c && l->busy) {
+		prongi_conn_shut(c); /* its thread frees it */
+	} else if (c) {
+		l->conn = NULL;
+		prong_conn_free(c);
+	}
+}
+
 void prong_remote_close(prong_remote *there)
 {
-	prong_conn *c;
-
 	if (!there || prongi_remote_check(there, "remote_close"))
 		return;
 	pthread_mutex_lock(&there->lock);
 	atomic_store_explicit(&there->closed, true, memory_order_relaxed);
-	for (struct prongi_link *l = there->links; l; l = l->next) {
-		c = l->conn;
-		if (c && l->busy) {
-			prongi_conn_shut(c); /* its thread frees it */
-		} else if (c) {
-			l->conn = NULL;
-			prong_conn_free(c);
-		}
-	}
+	for (struct prongi_link *l = there->links; l; l = l->next)
+		close_link(l);
+	close_link(&there->keeper);
 	pthread_mutex_unlock(&there->lock);
 	prongi_link_drop(there);
 	prongi_remote_let_go(there);
@@ -224,6 +236,55 @@ int prongi_remote_control(prong_remote *there, const char *function, prong_value
 	r = prongi_link_ask(&l, request, out, NULL, what, deadline);
 	prongi_link_end_control(&l);
 	return r;
+}
+
+/* On the thread's own connection, if that leads to a manager of ours.  PRONG_MISMATCH: it does
+   not. */
+static int refer_by_call(prong_remote *there, const char *function, const prong_value *args,
+			 struct prongi_answer *out, uint64_t *era, const char *what,
+			 prong_time deadline)
+{
+	struct prongi_link *l;
+	prong_value *request;
+	int r = prongi_link_here(there, &l);
+
+	if (r)
+		return prongi_fail(r, "%.60s: no memory", what);
+	r = prongi_link_begin(l, what, deadline);
+	if (r)
+		return r;
+	if (!l->ours) {
+		prongi_link_end(l);
+		return PRONG_MISMATCH;
+	}
+	*era = atomic_load_explicit(&there->era, memory_order_relaxed);
+	request = prongi_remote_request(prong_value_new(PRONG_NONE), function,
+					prong_value_dup(args), what, &r);
+	if (r == 0)
+		r = prongi_link_ask(l, request, out, NULL, what, deadline);
+	prongi_link_end(l);
+	if (r == 0)
+		prongi_link_keep(there, deadline);
+	return r;
+}
+
+int prongi_remote_refer(prong_remote *there, const char *function, prong_value *args,
+			struct prongi_answer *out, uint64_t *era, const char *what,
+			prong_time deadline)
+{
+	uint64_t own;
+	int r = PRONG_MISMATCH;
+
+	if (!era)
+		era = &own;
+	if (atomic_load_explicit(&there->ours, memory_order_relaxed))
+		r = refer_by_call(there, function, args, out, era, what, deadline);
+	if (r != PRONG_MISMATCH) {
+		prong_value_free(args);
+		return r;
+	}
+	*era = atomic_load_explicit(&there->era, memory_order_relaxed);
+	return prongi_remote_control(there, function, args, out, what, deadline);
 }
 
 /* What was raised is the calling thread's. */
@@ -326,6 +387,8 @@ int prongi_remote_count(prong_remote *there, const char *ident)
 	c->next = there->counted;
 	there->counted = c;
 	pthread_mutex_unlock(&there->lock);
+	if (atomic_load_explicit(&there->ours, memory_order_relaxed))
+		prongi_link_keep(there, prong_in_ms(FORGET_MS));
 	return 0;
 }
 
@@ -352,7 +415,7 @@ void prongi_remote_forget(prong_remote *there, const char *ident, uint64_t era)
 	if (era != atomic_load_explicit(&there->era, memory_order_relaxed) ||
 	    atomic_load_explicit(&there->closed, memory_order_relaxed))
 		return;
-	if (prongi_remote_control(there, PRONGI_DECREF, prong_args(1, prong_value_text(ident)), &a,
-				  "proxy_free", deadline) == 0)
+	if (prongi_remote_refer(there, PRONGI_DECREF, prong_args(1, prong_value_text(ident)), &a,
+				NULL, "proxy_free", deadline) == 0)
 		prong_value_free(a.item);
 }

@@ -59,11 +59,15 @@ struct prongi_link {
 	prong_conn *conn;                  /* NULL: none.  Thread while busy, else under the lock */
 	bool busy;                         /* its thread is in a call.  Under the lock */
 	prong_value *raised;               /* in the thread's last call.  Thread */
+	bool ours;                         /* conn's manager is prong's.  As conn */
 };
 
 /* The calling thread's link, without a connection at first, and with nothing raised.  Return 0,
    -ENOMEM, -EINVAL (there is none, or not of this process). */
 int prongi_link_mine(prong_remote *there, struct prongi_link **out, const char *what);
+
+/* The same, with what was raised left alone and nothing explained. */
+int prongi_link_here(prong_remote *there, struct prongi_link **out);
 
 /* Free the calling thread's link to a remote that is closed. */
 void prongi_link_drop(const prong_remote *there);
@@ -75,6 +79,10 @@ const prong_value *prongi_link_raised(const prong_remote *there);
    prong_connect(). */
 int prongi_link_begin(struct prongi_link *l, const char *what, prong_time deadline);
 void prongi_link_end(struct prongi_link *l);
+
+/* Have the remote's own connection, if it has lost it or never had it.  By it a manager of ours
+   knows that the client lives, though no thread of it is connected just now. */
+void prongi_link_keep(prong_remote *there, prong_time deadline);
 
 /* The same for one request of control, with a link that the caller has. */
 int prongi_link_begin_control(struct prongi_link *l, prong_remote *there, const char *what,
@@ -110,12 +118,16 @@ struct prong_remote {
 	/* How many connections were lost: objects of an earlier era may be another manager's.
 	   Under the lock, read without it. */
 	_Atomic uint64_t era;
-	_Atomic bool closed; /* under the lock, read without it */
+	_Atomic bool closed;  /* under the lock, read without it */
+	_Atomic bool ours;    /* the manager was prong's when somebody last connected for calls */
+	_Atomic bool keeping; /* somebody sees to the keeper */
 	pthread_mutex_t lock;
 	struct prongi_link *links;      /* under the lock */
 	struct prongi_counted *counted; /* under the lock */
 	prong_time next_try;            /* not before this is connected again.  Under the lock */
 	int64_t pause;                  /* ns that were waited for it last.  Under the lock */
+	struct prongi_link keeper;      /* in no list.  Of who is keeping */
+	char token[17];                 /* the client's, protocol.h; read-only */
 	char peer[PRONGI_ADDRESS_MOST]; /* the address in numbers.  Before there is a second user */
 };
 
@@ -137,6 +149,12 @@ int prongi_remote_dial(prong_remote *there, prong_conn **out, const char *what,
 /* Ask a control function; args as for prongi_remote_request(). */
 int prongi_remote_control(prong_remote *there, const char *function, prong_value *args,
 			  struct prongi_answer *out, const char *what, prong_time deadline);
+
+/* The same for what changes a reference: so that a manager of ours knows whose it is.  Store the
+   era of the connection in *era, if era is not NULL. */
+int prongi_remote_refer(prong_remote *there, const char *function, prong_value *args,
+			struct prongi_answer *out, uint64_t *era, const char *what,
+			prong_time deadline);
 
 /* What the answer is to the caller: its value in *out, if out is not NULL; or PRONG_RAISED.  a is
    let go of. */

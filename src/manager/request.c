@@ -40,7 +40,7 @@ static int incref(struct prongi_guest *g, const prong_value *args, const prong_v
 	(void)kwds;
 	if (!t)
 		return 0;
-	prongi_thing_ref(g->m, t);
+	prongi_claim(g, t);
 	return prongi_call_none(&g->call);
 }
 
@@ -53,7 +53,7 @@ static int decref(struct prongi_guest *g, const prong_value *args, const prong_v
 		return 0;
 	if (t->refs == 0)
 		return prongi_call_traceback(&g->call, "AssertionError: nobody refers to it");
-	prongi_thing_unref(g->m, t);
+	prongi_unclaim(g, t);
 	return prongi_call_none(&g->call);
 }
 
@@ -124,11 +124,15 @@ static int shut_down(struct prongi_guest *g, const prong_value *args, const pron
 static int accept_connection(struct prongi_guest *g, const prong_value *args,
 			     const prong_value *kwds)
 {
-	(void)args;
+	size_t size = 0;
+	const char *name = prong_value_data(prong_value_at(args, 0), &size);
+
 	(void)kwds;
 	g->calls = true;
 	g->last = false;
-	return prongi_call_none(&g->call);
+	if (!prongi_client_come(g, name, size))
+		return prongi_call_none(&g->call);
+	return prong_call_return(&g->call, prong_value_text(PRONGI_OURS));
 }
 
 static int create(struct prongi_guest *g, const prong_value *args, const prong_value *kwds)
@@ -144,7 +148,7 @@ static int create(struct prongi_guest *g, const prong_value *args, const prong_v
 	t = prongi_offer_take(g, offer, args, kwds);
 	if (!t)
 		return 0;
-	prongi_thing_ref(g->m, t);
+	prongi_claim(g, t);
 	prongi_thing_text(t, ident);
 	prongi_call_begin(&g->call, PRONGI_RETURN);
 	prongi_say_text(&g->call.out, g->call.protocol, ident, 16);
@@ -157,10 +161,10 @@ static const struct {
 	const char *name;
 	control *fn;
 } controls[] = {
-	{ PRONGI_DUMMY, dummy },
-	{ PRONGI_CREATE, create },
+	{ PRONGI_CREATE, create }, /* the first three: of references */
 	{ PRONGI_INCREF, incref },
 	{ PRONGI_DECREF, decref },
+	{ PRONGI_DUMMY, dummy },
 	{ PRONGI_GET_METHODS, get_methods },
 	{ PRONGI_NUMBER, number_of_objects },
 	{ PRONGI_DEBUG, debug_info },
@@ -170,8 +174,10 @@ static const struct {
 
 static int begin_control(struct prongi_guest *g, const char *function)
 {
-	g->last = true;
-	for (size_t i = 0; function && i < sizeof controls / sizeof *controls; i++)
+	size_t n = g->calls ? 3 : sizeof controls / sizeof *controls;
+
+	g->last = !g->calls;
+	for (size_t i = 0; function && i < n; i++)
 		if (strcmp(controls[i].name, function) == 0)
 			return controls[i].fn(g, g->call.args, g->call.kwds);
 	return prongi_call_traceback(&g->call, "AssertionError: '%.60s' unrecognized",
@@ -238,7 +244,7 @@ int prongi_call_proxy(prong_call *c, struct prongi_thing *t)
 	prong_value *token;
 	char ident[17];
 
-	prongi_thing_ref(c->guest->m, t);
+	prongi_claim(c->guest, t);
 	prongi_thing_text(t, ident);
 	prong_value_add(state, prong_value_text(t->name));
 	prong_value_add(state, prong_value_new(PRONG_NONE));
@@ -251,7 +257,7 @@ int prongi_call_proxy(prong_call *c, struct prongi_thing *t)
 	prong_value_free(token);
 	if (token)
 		return prongi_call_end(c);
-	prongi_thing_unref(c->guest->m, t);
+	prongi_unclaim(c->guest, t);
 	return -ENOMEM;
 }
 
@@ -298,7 +304,7 @@ void prongi_guest_request(struct prongi_guest *g)
 	prongi_fail(0, "%s", ""); /* what fails from here on says so itself */
 	head = prong_value_at(c->request, 0);
 	function = prong_value_at(c->request, 1);
-	if (g->calls)
+	if (g->calls && !(g->client && prong_value_kind(head) == PRONG_NONE))
 		begin_call(g, head, prong_value_data(function, NULL));
 	else
 		begin_control(g, prong_value_data(function, NULL));

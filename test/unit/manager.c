@@ -160,7 +160,7 @@ static void bad_options_are_refused(void **state)
 	opts.auth.key = NULL;
 	CHECK_EQ(prong_manager_open(&m, "tcp://127.0.0.1:0", &opts), -EINVAL);
 	opts = options();
-	opts.reserved_[5] = 1;
+	opts.reserved_[4] = 1;
 	CHECK_EQ(prong_manager_open(&m, "tcp://127.0.0.1:0", &opts), -EINVAL);
 	opts = options();
 	opts.clients_max = (1u << 20) + 1;
@@ -418,6 +418,50 @@ static void our_own_clients_are_clients_too(void **state)
 	CHECK_OK(prong_queue_free(q));
 }
 
+struct maker {
+	prong_manager *m;
+	prong_remote *there;
+	prong_proxy *dict;
+};
+
+static int makes(void *arg)
+{
+	const prong_manager_opts opts = options();
+	struct maker *maker = *(struct maker **)arg;
+
+	CHECK_OK(prong_remote_open(&maker->there, prong_manager_address(maker->m), &opts.auth,
+				   soon()));
+	CHECK_OK(prong_remote_make(maker->there, "dict", prong_args(0), &maker->dict, soon()));
+	return 0;
+}
+
+/* What a client has is its own while it lives, though no thread of it is connected; and a while
+   longer. */
+static void references_are_their_clients(void **state)
+{
+	prong_manager_opts opts = options();
+	struct maker maker = { 0 }, *arg = &maker;
+	prong_thread *t;
+	prong_value *v;
+	prong_manager *m;
+
+	(void)state;
+	opts.linger_ms = 50;
+	m = maker.m = manager(&opts);
+	CHECK_OK(prong_thread_start(&t, makes, &arg, sizeof arg, NULL));
+	CHECK_OK(prong_thread_join(t, NULL, soon()));
+	prong_thread_free(t);
+	sleep_ms(200);
+	CHECK_OK(prong_proxy_call(maker.dict, "copy", prong_args(0), &v, soon()));
+	prong_value_free(v);
+	UNTIL(m, objects, 1);
+	prong_remote_close(maker.there); /* with a proxy of it still there */
+	UNTIL(m, clients, 0);
+	UNTIL(m, objects, 0);
+	prong_proxy_free(maker.dict);
+	prong_manager_close(m);
+}
+
 /* --- items ------------------------------------------------------------------------------ */
 
 /* A reply is put together of pieces of pickles, which may use the same places of the memo. */
@@ -532,6 +576,7 @@ int main(int argc, char **argv)
 		CASE(closing_waits_for_what_the_pool_does),
 		CASE(requests_may_come_together),
 		CASE(our_own_clients_are_clients_too),
+		CASE(references_are_their_clients),
 		CASE(replies_of_pieces_are_pickles),
 		CASE(answers_that_are_not_read_count),
 	};

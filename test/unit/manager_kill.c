@@ -251,7 +251,7 @@ static void finish(struct part *part, prong_process **p, int allowed)
 
 static prong_manager *serve(prong_queue *q, const char *address)
 {
-	const prong_manager_opts opts = { .auth = raw_auth(), .types = true };
+	const prong_manager_opts opts = { .auth = raw_auth(), .types = true, .linger_ms = 200 };
 	prong_manager *m = NULL;
 
 	CHECK_OK(prong_manager_open(&m, address, &opts));
@@ -292,6 +292,15 @@ static int kill_one(struct part *part, prong_process **p)
 	return busy;
 }
 
+/* The killed ones' references have gone, too. */
+static bool no_object(void *arg)
+{
+	prong_manager_stats s;
+
+	prong_manager_stat(arg, &s);
+	return s.objects == 0;
+}
+
 static void clients_are_killed(void **state)
 {
 	struct board *b = shared(sizeof *b);
@@ -330,6 +339,7 @@ static void clients_are_killed(void **state)
 	prong_manager_stat(m, &s);
 	print_message("%d times locked, %d came back\n", atomic_load(&b->locked), (int)s.returned);
 	prong_proxy_free(lock);
+	CHECK(wait_until(no_object, m, HANG_MS * slowness()));
 	prong_remote_close(there);
 	prong_manager_close(m);
 	CHECK_EQ(prong_queue_size(q), 0);
