@@ -185,6 +185,10 @@ void prongi_client_go(struct prongi_guest *g)
 	g->client = NULL;
 	if (!c || --c->guests)
 		return;
+	if (c->used == 0) {
+		forget(m, c);
+		return;
+	}
 	c->until.ns_ = prong_clock().ns_ + m->linger_ns;
 	c->next_gone = NULL;
 	c->where_gone = m->last_gone;
