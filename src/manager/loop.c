@@ -120,11 +120,12 @@ static int await(struct prong_manager *m, uint64_t *tags)
 	prong_time until = m->timers ? m->timer[0]->wakes : PRONG_FOREVER, soon;
 	prong_time gone = prongi_clients_until(m);
 	struct pollfd set = { .fd = m->set, .events = POLLIN };
-	prong_source s[1 + SOURCES] = { { .fd = &set } };
+	prong_source s[1 + SOURCES];
 	size_t n = collect(m, s + 1, SOURCES);
 	bool looks = joins(m) || n > SOURCES;
 	int ready = n && !looks ? prongi_os_set_ready(m->set, tags, BATCH) : 0;
 
+	s[0] = (prong_source){ .fd = &set };
 	soon.ns_ = looks || n ? prong_clock().ns_ + LOOK_NS : 0;
 	if (gone.ns_ < until.ns_)
 		until = gone;

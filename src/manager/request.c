@@ -19,18 +19,23 @@ static int dummy(struct prongi_guest *g, const prong_value *args, const prong_va
 	return prongi_call_none(&g->call);
 }
 
+static int is_unknown(prong_call *c, const prong_value *ident)
+{
+	char text[80];
+
+	prong_value_print(ident, text, sizeof text);
+	return prongi_call_traceback(c, "KeyError: %s: there is no such object", text);
+}
+
 /* The object that the first argument names; or the call is answered. */
 static struct prongi_thing *named(struct prongi_guest *g, const prong_value *args)
 {
 	const prong_value *ident = prong_value_at(args, 0);
 	struct prongi_thing *t = prongi_thing_find(g->m, ident);
-	char text[80];
 
-	if (t)
-		return t;
-	prong_value_print(ident, text, sizeof text);
-	prongi_call_traceback(&g->call, "KeyError: %s: there is no such object", text);
-	return NULL;
+	if (!t)
+		is_unknown(&g->call, ident);
+	return t;
 }
 
 static int incref(struct prongi_guest *g, const prong_value *args, const prong_value *kwds)
@@ -205,12 +210,10 @@ static int begin_call(struct prongi_guest *g, const prong_value *ident, const ch
 	prong_call *c = &g->call;
 	struct prongi_thing *t = prongi_thing_find(g->m, ident);
 	const struct prongi_method *m;
-	char text[80];
 	int r;
 
-	prong_value_print(ident, text, sizeof text);
 	if (!t)
-		return prongi_call_traceback(c, "KeyError: %s: there is no such object", text);
+		return is_unknown(c, ident);
 	if (!method)
 		return prongi_call_traceback(c, "TypeError: the method's name is no text");
 	m = prongi_class_find(t->class, method);
@@ -292,16 +295,17 @@ void prongi_guest_request(struct prongi_guest *g)
 		refuse(g, "UnpicklingError");
 		return;
 	}
-	prongi_fail(0, "a request has four parts");
 	c->args = prong_value_at(c->request, 2);
 	c->kwds = prong_value_at(c->request, 3);
 	if (prong_value_kind(c->request) != PRONG_TUPLE || prong_value_count(c->request) != 4 ||
 	    (prong_value_kind(c->args) != PRONG_TUPLE && prong_value_kind(c->args) != PRONG_LIST) ||
 	    prong_value_kind(c->kwds) != PRONG_DICT) {
+		prongi_fail(0, "a request has four parts");
 		refuse(g, "ValueError");
 		return;
 	}
-	prongi_fail(0, "%s", ""); /* what fails from here on says so itself */
+	if (prong_error_detail()[0]) /* what fails from here on says so itself */
+		prongi_fail(0, "%s", "");
 	head = prong_value_at(c->request, 0);
 	function = prong_value_at(c->request, 1);
 	if (g->calls && !(g->client && prong_value_kind(head) == PRONG_NONE))

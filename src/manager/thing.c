@@ -138,10 +138,18 @@ struct prongi_thing *prongi_thing_find(struct prong_manager *m, const prong_valu
 {
 	size_t n;
 	const char *text = prong_value_data(ident, &n);
+	uint64_t number = 0;
 
-	if (!text || n != 16 || strspn(text, "0123456789abcdef") != 16)
+	if (!text || n != 16)
 		return NULL;
-	return prongi_thing_at(m, strtoull(text, NULL, 16));
+	for (; n-- > 0; text++) {
+		bool digit = *text >= '0' && *text <= '9';
+
+		if (!digit && !(*text >= 'a' && *text <= 'f'))
+			return NULL;
+		number = number << 4 | (uint64_t)(digit ? *text - '0' : *text - 'a' + 10);
+	}
+	return prongi_thing_at(m, number);
 }
 
 /* --- lives ------------------------------------------------------------------------------ */
