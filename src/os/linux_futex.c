@@ -9,9 +9,15 @@
 #include <time.h>
 #include <unistd.h>
 
+static long futex_as(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *until,
+		     uint32_t bits)
+{
+	return syscall(SYS_futex, word, op, value, until, NULL, bits);
+}
+
 static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *until)
 {
-	return syscall(SYS_futex, word, op, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
+	return futex_as(word, op, value, until, FUTEX_BITSET_MATCH_ANY);
 }
 
 /* The deadline for the kernel; NULL: none. */
@@ -25,14 +31,15 @@ static struct timespec *timespec_of(prong_time deadline, struct timespec *t)
 }
 
 /* FUTEX_WAIT_BITSET takes an absolute time, so a wait that a signal broke goes on with the same. */
-int prongi_os_wait(_Atomic uint32_t *word, uint32_t seen, prong_time deadline, bool shared)
+int prongi_os_wait_as(_Atomic uint32_t *word, uint32_t seen, prong_time deadline, bool shared,
+		      uint32_t bits)
 {
 	int op = FUTEX_WAIT_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
 	struct timespec until, *limit = timespec_of(deadline, &until);
 
 	if (deadline.ns_ <= 0)
 		return PRONG_TIMEDOUT; /* the kernel would set a timer all the same */
-	while (futex(word, op, seen, limit) < 0) {
+	while (futex_as(word, op, seen, limit, bits) < 0) {
 		if (errno == ETIMEDOUT)
 			return PRONG_TIMEDOUT;
 		if (errno != EINTR)
@@ -41,9 +48,14 @@ int prongi_os_wait(_Atomic uint32_t *word, uint32_t seen, prong_time deadline, b
 	return 0;
 }
 
+int prongi_os_wait(_Atomic uint32_t *word, uint32_t seen, prong_time deadline, bool shared)
+{
+	return prongi_os_wait_as(word, seen, deadline, shared, FUTEX_BITSET_MATCH_ANY);
+}
+
 /* --- several at once ----------------------------------------------------------------------- */
 
-#define MOST	128 /* words that one call of the kernel's takes */
+#define MOST    128 /* words that one call of the kernel's takes */
 #define LOOK_NS 2000000
 
 /* As in the kernel's header since 5.16; here under names of its own, for older headers. */
@@ -144,6 +156,15 @@ int prongi_os_wake(_Atomic uint32_t *word, int n, bool shared)
 {
 	int saved = errno;
 	long r = futex(word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), (uint32_t)n, NULL);
+
+	errno = saved;
+	return r < 0 ? 0 : (int)r;
+}
+
+int prongi_os_wake_as(_Atomic uint32_t *word, uint32_t bits, bool shared)
+{
+	int op = FUTEX_WAKE_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG), saved = errno;
+	long r = futex_as(word, op, 1, NULL, bits);
 
 	errno = saved;
 	return r < 0 ? 0 : (int)r;

@@ -20,6 +20,12 @@
    shared: the word lies in the heap, and other processes may wake it. */
 int prongi_os_wait(_Atomic uint32_t *word, uint32_t seen, prong_time deadline, bool shared);
 
+/* The same, as these bits, and the wake of one who waits as one of them, or as anybody.  Return how
+   many that were. */
+int prongi_os_wait_as(_Atomic uint32_t *word, uint32_t seen, prong_time deadline, bool shared,
+		      uint32_t bits);
+int prongi_os_wake_as(_Atomic uint32_t *word, uint32_t bits, bool shared);
+
 /* The same, but any signal ends it. */
 void prongi_os_wait_or_signal(_Atomic uint32_t *word, uint32_t seen, prong_time deadline);
 

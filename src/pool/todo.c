@@ -255,7 +255,20 @@ static int try_put(struct prongi_todo *t, uint32_t index, uint64_t *seq)
 
 _Thread_local bool prongi_todo_woke;
 
-static void wake(struct prongi_todo *t, int n)
+/* Return how many there were. */
+static int wake_one(struct prongi_todo *t)
+{
+	uint32_t bits = atomic_load_explicit(&t->newest, memory_order_relaxed);
+
+	if (bits) {
+		atomic_store_explicit(&t->newest, 0, memory_order_relaxed);
+		if (prongi_os_wake_as(&t->word, bits, true))
+			return 1;
+	}
+	return prongi_os_wake(&t->word, 1, true);
+}
+
+static void wake(struct prongi_todo *t)
 {
 	int woken;
 
@@ -268,10 +281,10 @@ static void wake(struct prongi_todo *t, int n)
 	if (!(v & 1))
 		return;
 	v += 2;
-	/* Fewer than might have been: nobody is left, but for who has changed the word since. */
-	woken = prongi_os_wake(&t->word, n, true);
+	/* None: nobody is left, but for who has changed the word since. */
+	woken = wake_one(t);
 	prongi_todo_woke |= woken > 0;
-	if (woken < n)
+	if (!woken)
 		atomic_compare_exchange_strong_explicit(&t->word, &v, v & ~(uint32_t)1,
 							memory_order_relaxed, memory_order_relaxed);
 }
@@ -285,7 +298,7 @@ int prongi_todo_put(struct prongi_todo *t, uint32_t index)
 		r = try_put(t, index, &seq);
 	while (r == AGAIN);
 	if (r == 0)
-		wake(t, 1);
+		wake(t);
 	return r;
 }
 
@@ -322,10 +335,11 @@ bool prongi_todo_any(struct prongi_todo *t)
 
 /* --- sleeping ------------------------------------------------------------------------------- */
 
-uint32_t prongi_todo_listen(struct prongi_todo *t)
+uint32_t prongi_todo_listen(struct prongi_todo *t, uint32_t bits)
 {
 	uint32_t v = atomic_load_explicit(&t->word, memory_order_relaxed);
 
+	atomic_store_explicit(&t->newest, bits, memory_order_relaxed);
 	/* seq_cst: pairs with wake(): either it sees the bit, or the look that follows sees what
 	   was put. */
 	while (!atomic_compare_exchange_weak_explicit(&t->word, &v, (v + 2) | 1,

@@ -32,6 +32,9 @@ struct prongi_todo {
 	/* Who waits for an entry sleeps on it: { version 31, bit 0: somebody may sleep }.  Who goes
 	   to sleep and who wakes changes the version, by CAS. */
 	_Alignas(64) _Atomic uint32_t word;
+	/* As what the last one has gone to sleep; 0: not known.  Who wakes one prefers him, whose
+	   memory may be in a cache still.  A hint: by him, and by who wakes. */
+	_Atomic uint32_t newest;
 };
 
 /* Make t, which is zero and in the heap, ready.  0 or -ENOMEM. */
@@ -52,8 +55,9 @@ bool prongi_todo_get(struct prongi_todo *t, prongi_word *journal, uint32_t *inde
 
 bool prongi_todo_any(struct prongi_todo *t);
 
-/* Say that somebody will sleep on the word; return the value to sleep on.  Then look again. */
-uint32_t prongi_todo_listen(struct prongi_todo *t);
+/* Say that somebody will sleep on the word, as these bits; return the value to sleep on.  Then look
+   again. */
+uint32_t prongi_todo_listen(struct prongi_todo *t, uint32_t bits);
 
 /* Wake all who sleep. */
 void prongi_todo_rouse(struct prongi_todo *t);

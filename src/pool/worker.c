@@ -97,23 +97,33 @@ static bool look_awake(const struct worker *me)
 	return false;
 }
 
+/* As what it sleeps.  Others may be the same: then one of them is woken. */
+static uint32_t bits_of(const struct worker *me)
+{
+	uint64_t place = atomic_load_explicit(&me->w->state, memory_order_relaxed) >> 4;
+
+	return UINT32_C(1) << (place & 31);
+}
+
 /* Sleep until there may be something.  0 or PRONG_TIMEDOUT. */
 static int sleep_once(const struct worker *me, prong_time until)
 {
 	struct prongi_awaited a[PRONGI_LEVELS];
 	bool all = all_levels(me->pool);
+	uint32_t bits = bits_of(me);
 	size_t n = 0;
 
 	for (int i = 0; i < PRONGI_LEVELS; i++)
 		if (all || i == 1) {
 			struct prongi_todo *todo = &me->pool->todo[i];
 
-			a[n++] = (struct prongi_awaited){ &todo->word, prongi_todo_listen(todo),
-							  true };
+			a[n++] = (struct prongi_awaited){ &todo->word,
+							  prongi_todo_listen(todo, bits), true };
 		}
 	if (anything(me) || !wanted(me) || all != all_levels(me->pool))
 		return 0;
-	return prongi_os_wait_any(a, n, until);
+	return all ? prongi_os_wait_any(a, n, until)
+		   : prongi_os_wait_as(a->word, a->seen, until, true, bits);
 }
 
 /* From being busy to being idle, or the other way. */
