@@ -41,8 +41,8 @@
 
 /* --- the state of a task -------------------------------------------------------------------- */
 
-/* { low: phase 4, flags 4, attempt 8, DOOMED | high: who 32 }.  A futex sleeps on the low half.
-   Who: a process, or the place and how manieth worker that runs it; of one that is over, the
+/* { low: phase 4, flags 4, attempt 8, DOOMED, GROUP | high: who 32 }.  A futex sleeps on the low
+   half.  Who: a process, or the place and how manieth worker that runs it; of one that is over, the
    number of the worker that ended it, or 0. */
 enum prongi_task {
 	PRONGI_TASK_FREE = 0,
@@ -68,6 +68,8 @@ enum prongi_task {
 #define PRONGI_TASK_DOOMED \
 	((uint64_t)1 << 16) /* its worker is about to be killed, and may not
 						  end it any more */
+
+#define PRONGI_TASK_GROUP ((uint64_t)1 << 17) /* a group waits for it, too */
 
 static inline uint64_t prongi_verdict(uint64_t index, uint64_t state, enum prongi_task phase)
 {

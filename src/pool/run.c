@@ -26,13 +26,13 @@ static struct prongi_result *result_of(const struct prong_future *f)
 
 /* --- the end -------------------------------------------------------------------------------- */
 
-/* It is over, held and in nobody's hand any more: tell who waits. */
+/* It is over, held and in nobody's hand any more: tell who waits.  Its holder may free it just now,
+   so but for the record itself nothing of it is read. */
 static void tell(struct prong_pool *pool, struct prong_future *f, uint64_t v)
 {
 	uint32_t holder = atomic_load_explicit(&f->holder, memory_order_relaxed);
-	const struct prongi_extra *e = prongi_extra(f);
 
-	if (e && e->has & PRONGI_HAS_GROUP)
+	if (v & PRONGI_TASK_GROUP)
 		prongi_news_tell(prongi_ident_process(holder));
 	if (v & PRONGI_TASK_WAITED)
 		prongi_os_wake(prongi_low(&f->state), INT_MAX, true);

@@ -82,6 +82,7 @@ static int refused(const struct prong_pool *pool)
 static int hand_in(struct prong_pool *pool, struct prong_future *f, const struct prongi_ask *ask)
 {
 	uint64_t v = PRONGI_TASK_QUEUED | (ask->held ? PRONGI_TASK_HELD : 0) | PRONGI_TASK_ONE |
+		     (ask->opts && ask->opts->group ? PRONGI_TASK_GROUP : 0) |
 		     (uint64_t)prongi_ident() << 32;
 	int r;
 
