@@ -138,7 +138,7 @@ static void end(const int *ours)
 		prongi_guests_retry(m);
 	}
 	prongi_clients_forget(m);
-	fuzz_check(!m->clients && !m->gone, "no client is left");
+	fuzz_check(!m->ours && !m->gone, "no client is left");
 	prongi_things_free(m);
 	fuzz_check(m->memory == 0, "no memory is left");
 	m->thing = NULL;

@@ -4,7 +4,9 @@
 
    Any thread may use one; each gets a connection of its own at its first call, which lasts until
    the thread ends or prong_remote_close().  So to the manager threads are who they are: what one
-   has locked, the same has to unlock.
+   has locked, the same has to unlock.  To a manager of ours there is one more, which says that the
+   program lives: what it has made is let go of when it has had no connection for a while (linger_ms
+   of manager.h), because it was killed or cannot be reached.
 
    A call is sent once.  When its connection is lost the call fails, and it is not known whether it
    was carried out; the next one connects anew, at first at once, then after pauses that grow to a
@@ -20,8 +22,8 @@
       PRONG_CLOSED      prong_remote_close() was called
       PRONG_RAISED      the other side raised an exception: see prong_remote_raised()
       -ECONNRESET       the connection was lost: in this call, or since the last one with this
-                        proxy, which was not sent then.  A manager that was started again does
-                        not know its old objects: make the proxy anew
+                        proxy, which was not sent then.  A manager that was started again, or
+                        has let go of them, does not know its old objects: make the proxy anew
       -EPROTO           what came is no manager's answer; or larger than its limits
       -EINVAL, -ENOMEM, what prong_connect() returns and, with nothing sent, prong_encode()
 

@@ -141,11 +141,11 @@ static struct prongi_client *make(struct prong_manager *m, const char *token)
 	if (!c)
 		return NULL;
 	memcpy(c->token, token, sizeof c->token);
-	c->next = m->clients;
-	c->where = &m->clients;
+	c->next = m->ours;
+	c->where = &m->ours;
 	if (c->next)
 		c->next->where = &c->next;
-	m->clients = c;
+	m->ours = c;
 	return c;
 }
 
@@ -163,7 +163,7 @@ static const char *token_in(const char *name, size_t n)
 bool prongi_client_come(struct prongi_guest *g, const char *name, size_t size)
 {
 	const char *token = token_in(name, size);
-	struct prongi_client *c = token ? g->m->clients : NULL;
+	struct prongi_client *c = token ? g->m->ours : NULL;
 
 	while (c && memcmp(c->token, token, sizeof c->token) != 0)
 		c = c->next;
@@ -213,8 +213,6 @@ void prongi_clients_forget(struct prong_manager *m)
 
 void prongi_clients_free(struct prong_manager *m)
 {
-	while (m->clients) {
-		m->clients->room = 0; /* the objects go by themselves */
-		forget(m, m->clients);
-	}
+	while (m->ours)
+		forget(m, m->ours);
 }

@@ -51,8 +51,8 @@ static int check_opts(const prong_manager_opts *o)
 
 static void dispose(struct prong_manager *m)
 {
-	prongi_things_free(m);
 	prongi_clients_free(m);
+	prongi_things_free(m);
 	if (m->iterators)
 		prongi_class_free(m->iterators);
 	while (m->offers) {

@@ -390,7 +390,7 @@ struct prong_manager {
 	size_t timers, timer_room;
 	size_t jobs;                             /* calls that the pool has */
 	int64_t linger_ns;                       /* read-only */
-	struct prongi_client *clients;           /* all of ours */
+	struct prongi_client *ours;              /* clients */
 	struct prongi_client *gone, **last_gone; /* those without a connection, by time */
 	uint64_t calls, returned, refused, broken, waiting, live;
 };

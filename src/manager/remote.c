@@ -2,7 +2,7 @@
    itself.
 
    Each request of control goes over a connection of its own, after which the manager hangs up: that
-   is Python's protocol.
+   is Python's protocol.  To a manager of ours what concerns references goes among the calls.
 
    Not here: calls (proxy.c), and the connections of threads (link.c). */
 #include "manager/remote.h"

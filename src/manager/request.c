@@ -165,25 +165,25 @@ static int create(struct prongi_guest *g, const prong_value *args, const prong_v
 static const struct {
 	const char *name;
 	control *fn;
+	bool among_calls; /* a client of ours asks for it on a connection for calls, too */
 } controls[] = {
-	{ PRONGI_CREATE, create }, /* the first three: of references */
-	{ PRONGI_INCREF, incref },
-	{ PRONGI_DECREF, decref },
-	{ PRONGI_DUMMY, dummy },
-	{ PRONGI_GET_METHODS, get_methods },
-	{ PRONGI_NUMBER, number_of_objects },
-	{ PRONGI_DEBUG, debug_info },
-	{ PRONGI_SHUTDOWN, shut_down },
-	{ PRONGI_ACCEPT, accept_connection },
+	{ PRONGI_DUMMY, dummy, false },
+	{ PRONGI_CREATE, create, true },
+	{ PRONGI_INCREF, incref, true },
+	{ PRONGI_DECREF, decref, true },
+	{ PRONGI_GET_METHODS, get_methods, false },
+	{ PRONGI_NUMBER, number_of_objects, false },
+	{ PRONGI_DEBUG, debug_info, false },
+	{ PRONGI_SHUTDOWN, shut_down, false },
+	{ PRONGI_ACCEPT, accept_connection, false },
 };
 
 static int begin_control(struct prongi_guest *g, const char *function)
 {
-	size_t n = g->calls ? 3 : sizeof controls / sizeof *controls;
-
 	g->last = !g->calls;
-	for (size_t i = 0; function && i < n; i++)
-		if (strcmp(controls[i].name, function) == 0)
+	for (size_t i = 0; function && i < sizeof controls / sizeof *controls; i++)
+		if ((!g->calls || controls[i].among_calls) &&
+		    strcmp(controls[i].name, function) == 0)
 			return controls[i].fn(g, g->call.args, g->call.kwds);
 	return prongi_call_traceback(&g->call, "AssertionError: '%.60s' unrecognized",
 				     function ? function : "");

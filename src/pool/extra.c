@@ -33,7 +33,7 @@ static uint32_t choose(const struct prong_pool *pool, const prong_task_opts *o, 
 {
 	const int32_t own[PRONGI_OPTIONS] = { o->limit_ms, o->grace_ms, o->retries, o->backoff_ms,
 					      o->priority };
-	uint32_t has = (o->name ? PRONGI_HAS_NAME : 0) | (o->group ? PRONGI_HAS_GROUP : 0);
+	uint32_t has = o->name ? PRONGI_HAS_NAME : 0;
 
 	for (int i = 0; i < PRONGI_OPTIONS; i++) {
 		int32_t value = chosen((enum prongi_option)i, own[i], pool->defaults[i]);
@@ -50,12 +50,12 @@ static uint32_t choose(const struct prong_pool *pool, const prong_task_opts *o, 
 	return has;
 }
 
-int prongi_extra_fill(struct prong_pool *pool, struct prong_future *f, const prong_task_opts *o,
-		      uint64_t index)
+/* A name, options and a place in a stream, of a task that has one of these. */
+static int fill(struct prong_pool *pool, struct prong_future *f, const prong_task_opts *o,
+		uint64_t index)
 {
-	static const prong_task_opts none;
 	int32_t word[PRONGI_OPTIONS + 2] = { 0 };
-	uint32_t has = choose(pool, o ? o : &none, index, word);
+	uint32_t has = choose(pool, o, index, word);
 	size_t bytes = words(has) * sizeof *word;
 	size_t length = has & PRONGI_HAS_NAME ? strnlen(o->name, PRONGI_NAME_MOST) : 0;
 	struct prongi_extra *e;
@@ -72,7 +72,17 @@ int prongi_extra_fill(struct prong_pool *pool, struct prong_future *f, const pro
 	memcpy(e->word, word, bytes);
 	if (length)
 		memcpy((char *)e->word + bytes, o->name, length); /* a zero follows */
-	return has & PRONGI_HAS_GROUP && !prongi_notes_of(f) ? -ENOMEM : 0;
+	return 0;
+}
+
+int prongi_extra_fill(struct prong_pool *pool, struct prong_future *f, const prong_task_opts *o,
+		      uint64_t index)
+{
+	static const prong_task_opts none;
+	int r = fill(pool, f, o ? o : &none, index);
+
+	/* A group asks which of its children ended first. */
+	return r == 0 && o && o->group && !prongi_notes_of(f) ? -ENOMEM : r;
 }
 
 /* --- asking it ------------------------------------------------------------------------------ */

@@ -8,7 +8,6 @@
 #define PRONGI_HAS_INDEX_LOW (1u << PRONGI_OPTIONS)
 #define PRONGI_HAS_INDEX     (3 * PRONGI_HAS_INDEX_LOW) /* in a stream; of two words */
 #define PRONGI_HAS_NAME      (1u << 8)
-#define PRONGI_HAS_GROUP     (1u << 9) /* it is a child of one */
 
 /* What tasks with a name or options of their own have.  All but notes is read-only. */
 struct prongi_extra {

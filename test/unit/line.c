@@ -133,3 +133,14 @@ void line_end(struct line *l)
 	CHECK_EQ(end_thread(l->t), 0);
 	close(l->door);
 }
+
+int line_along(enum line_mode mode, size_t step, line_play *play, void *ctx)
+{
+	int n = 0;
+
+	for (int dir = 0; dir < 2; dir++)
+		for (size_t k = mode == LINE_SPLIT; play(ctx, mode, (enum line_dir)dir, k);
+		     k += step)
+			n++;
+	return n;
+}

@@ -42,4 +42,9 @@ void line_begin(struct line *l, const char *to, enum line_mode mode, enum line_d
 /* Hang up on all. */
 void line_end(struct line *l);
 
+/* Play at every step-th byte, in one direction and then in the other, as far as something happens:
+   play returns false when k is beyond the end.  Return how often something did. */
+typedef bool line_play(void *ctx, enum line_mode mode, enum line_dir dir, size_t k);
+int line_along(enum line_mode mode, size_t step, line_play *play, void *ctx);
+
 #endif

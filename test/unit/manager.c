@@ -163,6 +163,9 @@ static void bad_options_are_refused(void **state)
 	opts.reserved_[4] = 1;
 	CHECK_EQ(prong_manager_open(&m, "tcp://127.0.0.1:0", &opts), -EINVAL);
 	opts = options();
+	opts.reserved0_ = 1;
+	CHECK_EQ(prong_manager_open(&m, "tcp://127.0.0.1:0", &opts), -EINVAL);
+	opts = options();
 	opts.clients_max = (1u << 20) + 1;
 	CHECK_EQ(prong_manager_open(&m, "tcp://127.0.0.1:0", &opts), -EINVAL);
 	CHECK(!m);

@@ -331,8 +331,9 @@ static void look_around(struct scene *s, struct session *now)
 /* --- all of it ------------------------------------------------------------------------------- */
 
 /* Return false when nothing happened: k is beyond the end. */
-static bool play(struct scene *s, enum line_mode mode, enum line_dir dir, size_t k)
+static bool play(void *ctx, enum line_mode mode, enum line_dir dir, size_t k)
 {
+	struct scene *s = ctx;
 	struct line l;
 	struct session now = { .l = &l };
 	prong_value *lock = prong_proxy_value(s->lock);
@@ -369,14 +370,11 @@ static void at_any_byte(enum line_mode mode)
 	const size_t usual = (size_t)STEP * (mode == LINE_HOLD ? 2 : 1) * (slowness() > 1 ? 3 : 1);
 	const size_t step = all ? 1 : usual;
 	struct scene s;
-	int n = 0;
+	int n;
 
 	begin(&s);
 	warm_up(&s);
-	for (int dir = 0; dir < 2; dir++)
-		for (size_t k = mode == LINE_SPLIT; play(&s, mode, (enum line_dir)dir, k);
-		     k += step)
-			n++;
+	n = line_along(mode, step, play, &s);
 	CHECK(n >= 2);
 	CHECK(allocated() < s.bytes + SLACK);
 	print_message("%d places; %lld bytes more\n", n,

@@ -59,7 +59,7 @@ static void ask(struct session *s, prong_proxy *x, int n)
 }
 
 /* Return false when nothing happened: k is beyond the end. */
-static bool play(enum line_mode mode, enum line_dir dir, size_t k)
+static bool play(void *ctx, enum line_mode mode, enum line_dir dir, size_t k)
 {
 	const prong_auth auth = raw_auth();
 	struct peer p;
@@ -69,6 +69,7 @@ static bool play(enum line_mode mode, enum line_dir dir, size_t k)
 	prong_proxy *x = NULL;
 	bool happened;
 
+	(void)ctx;
 	peer_begin(&p, NULL);
 	line_begin(&l, p.address, mode, dir, k);
 	while (failed(&s, prong_remote_open(&there, l.address, &auth, limit(&s))))
@@ -94,12 +95,8 @@ static bool play(enum line_mode mode, enum line_dir dir, size_t k)
 static void at_any_byte(enum line_mode mode)
 {
 	const size_t step = all ? 1 : slowness() > 1 ? 3 * STEP : STEP;
-	int n = 0;
 
-	for (int dir = 0; dir < 2; dir++)
-		for (size_t k = mode == LINE_SPLIT; play(mode, (enum line_dir)dir, k); k += step)
-			n++;
-	print_message("%d places\n", n);
+	print_message("%d places\n", line_along(mode, step, play, NULL));
 }
 
 static void cut_at_any_byte(void **state)
