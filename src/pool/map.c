@@ -121,7 +121,8 @@ static void item_failed(const struct share *s, uint64_t i, int code, int outcome
 
 	snprintf(report.name, sizeof report.name, "%s", s->m->name);
 	if (s->w)
-		memcpy(report.worker, s->w->name, sizeof report.worker);
+		prongi_worker_name(s->pool, get(&s->w->number), report.worker,
+				   sizeof report.worker);
 	if (notes && notes->message) {
 		char *message = (char *)(uintptr_t)get(&notes->message);
 
@@ -291,7 +292,7 @@ static void crashed(struct prong_pool *pool, struct prongi_map *m, uint64_t i, u
 	r.index = i;
 	r.attempt = (uint32_t)attempt + 1;
 	memcpy(r.name, m->name, sizeof r.name);
-	memcpy(r.worker, w->name, sizeof r.worker);
+	prongi_worker_name(pool, get(&w->number), r.worker, sizeof r.worker);
 	prongi_report_task(pool, &r);
 	post(m, &r);
 }

@@ -200,6 +200,8 @@ struct prongi_worker {
 				 says so, task[n & 1] is its name.  The worker */
 	prongi_word began;    /* when the task did; 0: not yet.  The worker */
 	prongi_word deadline; /* when the task's time is over; 0: never.  The worker */
+	prongi_word grace;    /* { task + 1 32, ms 32 }: how long that task may go on when it is
+				 told to end.  The worker */
 	prongi_word scope_slot, scope; /* of cancelling, in which it runs.  The worker */
 	_Atomic uint32_t waits;        /* > 0: its task waits for another.  The worker */
 	_Atomic uint32_t idle;         /* it has nothing to do.  The worker */
@@ -220,7 +222,6 @@ struct prongi_worker {
 	prongi_word peak_rss;
 	prongi_word pid;    /* By the worker, too */
 	prongi_word number; /* among all that the pool has had, from 1 on: it is in the name */
-	char name[64];
 	int64_t told_at; /* when it was told */
 	/* For maps.  The worker: */
 	prongi_word part;       /* that it has or is about to take, + 1 */
@@ -344,6 +345,9 @@ static inline uint64_t prongi_worker_running(const struct prongi_worker *w, uint
 
 /* The tasks of w can be cancelled, as of now; and after one that was told to end, anew. */
 void prongi_worker_scope(struct prongi_worker *w, uint64_t *before);
+
+/* Store the name of the pool's worker of that number, cut to size; of none (0), "". */
+void prongi_worker_name(const struct prong_pool *pool, uint64_t number, char *out, size_t size);
 
 /* What w does now may take so long. */
 void prongi_worker_limit(struct prong_pool *pool, struct prongi_worker *w, int32_t limit_ms);

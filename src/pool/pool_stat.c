@@ -68,7 +68,7 @@ static void describe(const struct prong_pool *pool, const struct prongi_worker *
 	bool alive = prongi_worker_phase(w) != PRONGI_NOBODY;
 
 	memset(out, 0, sizeof *out);
-	memcpy(out->name, w->name, sizeof out->name);
+	prongi_worker_name(pool, get(&w->number), out->name, sizeof out->name);
 	out->pid = (int)get(&w->pid);
 	out->starts = atomic_load_explicit(&w->starts, memory_order_relaxed);
 	for (int i = 0; i < PRONGI_TASK_FREEING - PRONGI_TASK_DONE; i++)
@@ -123,12 +123,12 @@ static void tell_pid(uint32_t ident, prong_report *out)
 }
 
 /* The task runs in w: what w says, if that still is so afterwards. */
-static void tell_running(const struct prongi_worker *w, const struct prong_future *f, uint64_t v,
-			 prong_report *out)
+static void tell_running(const struct prong_pool *pool, const struct prongi_worker *w,
+			 const struct prong_future *f, uint64_t v, prong_report *out)
 {
 	int64_t began = (int64_t)get(&w->began);
 
-	memcpy(out->worker, w->name, sizeof out->worker);
+	prongi_worker_name(pool, get(&w->number), out->worker, sizeof out->worker);
 	out->pid = (int)get(&w->pid);
 	if (began && get(&w->current) == (uint64_t)f->index + 1)
 		out->elapsed_ns = prongi_os_now() - began;
@@ -169,10 +169,8 @@ static void tell_ended(const struct prong_pool *pool, const struct prong_future 
 		out->elapsed_ns = (int64_t)get(&notes->took);
 	if (notes)
 		out->pid = (int)get(&notes->pid);
-	if (!number)
-		return;
-	snprintf(out->worker, sizeof out->worker, "%s-%u", pool->name, number);
-	for (uint32_t i = 0; i < places_of(pool) && !out->pid; i++)
+	prongi_worker_name(pool, number, out->worker, sizeof out->worker);
+	for (uint32_t i = 0; number && i < places_of(pool) && !out->pid; i++)
 		out->pid = pid_of(prongi_worker_at(pool, i), number);
 }
 
@@ -185,7 +183,7 @@ void prongi_task_who_ran(const struct prong_pool *pool, const struct prong_futur
 		tell_ended(pool, f, v, out);
 	else if (prongi_task_phase(v) == PRONGI_TASK_RUNNING && pool->kind->start &&
 		 place < places_of(pool))
-		tell_running(prongi_worker_at(pool, place), f, v, out);
+		tell_running(pool, prongi_worker_at(pool, place), f, v, out);
 	if (!pool->kind->start && !out->pid)
 		tell_pid(atomic_load_explicit(&f->holder, memory_order_relaxed), out);
 }

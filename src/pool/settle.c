@@ -32,7 +32,7 @@ static void describe(const struct prong_pool *pool, const struct prongi_worker *
 	out->outcome = prongi_outcome(phase);
 	out->attempt = prongi_task_attempt(v);
 	out->elapsed_ns = began ? prongi_os_now() - began : 0;
-	memcpy(out->worker, w->name, sizeof out->worker);
+	prongi_worker_name(pool, get(&w->number), out->worker, sizeof out->worker);
 	snprintf(out->name, sizeof out->name, "%s", prongi_task_name(pool, f));
 	out->index = prongi_task_index(f);
 	if (notes && notes->message)
@@ -108,16 +108,19 @@ static void put_later(struct prong_future *f, uint64_t v, int64_t when)
 		;
 }
 
-static void try_again(struct prong_pool *pool, struct prong_future *f, uint64_t v)
+/* Return whether that is later.  Once it is in the line it may end at once, and be freed. */
+static bool try_again(struct prong_pool *pool, struct prong_future *f, uint64_t v)
 {
 	int64_t wait_ms = prongi_task_option(pool, f, PRONGI_BACKOFF);
 	uint32_t times = prongi_task_attempt(v) - 1;
 
 	wait_ms = wait_ms > 0 ? wait_ms << (times < 20 ? times : 20) : 0;
-	if (wait_ms && prongi_notes_of(f))
+	if (wait_ms && prongi_notes_of(f)) {
 		put_later(f, v, prongi_os_now() + wait_ms * 1000000);
-	else
-		put_again(pool, f, v);
+		return true;
+	}
+	put_again(pool, f, v);
+	return false;
 }
 
 struct due {
@@ -193,10 +196,8 @@ static bool settle(struct prong_pool *pool, struct prongi_worker *w, struct pron
 			return false;
 		}
 	}
-	if (phase != PRONGI_TASK_CANCELLED && has_another(pool, f, v)) {
-		try_again(pool, f, v);
-		return prongi_task_option(pool, f, PRONGI_BACKOFF) > 0;
-	}
+	if (phase != PRONGI_TASK_CANCELLED && has_another(pool, f, v))
+		return try_again(pool, f, v);
 	describe(pool, w, f, v, phase, end, &report);
 	attach(f, &report);
 	prongi_report_task(pool, &report);

@@ -110,12 +110,13 @@ static void mourn(struct supervisor *s, const struct prongi_worker *w,
 		  const struct prongi_worker_end *end)
 {
 	prong_report report = end->report;
-	char text[200], who[160];
+	char text[200], who[160], name[64];
 
 	report.frames = 0; /* one line */
 	prong_report_text(&report, who, sizeof who);
+	prongi_worker_name(s->pool, get(&w->number), name, sizeof name);
 	if (end->by_itself && end->report.code)
-		snprintf(text, sizeof text, "workers end in init: %.60s, with %d", w->name,
+		snprintf(text, sizeof text, "workers end in init: %.60s, with %d", name,
 			 end->report.code);
 	else
 		snprintf(text, sizeof text, "workers end before they are ready: %s", who);
@@ -160,9 +161,14 @@ static bool runs(const struct prongi_worker *w, uint64_t v)
 
 /* --- the clock ------------------------------------------------------------------------------ */
 
-static int64_t grace_of(const struct prong_pool *pool, const struct prong_future *f)
+/* How long f, which w runs, may go on.  It may have ended just now, and its holder have freed what
+   it had: so the worker says it, before the task's function is called. */
+static int64_t grace_of(const struct prong_pool *pool, const struct prongi_worker *w,
+			const struct prong_future *f)
 {
-	int32_t ms = prongi_task_option(pool, f, PRONGI_GRACE);
+	uint64_t grace = get(&w->grace);
+	int32_t ms = grace >> 32 == (uint64_t)f->index + 1 ? (int32_t)grace
+							   : pool->defaults[PRONGI_GRACE];
 
 	return (int64_t)(ms > 0 ? ms : ms < 0 ? 0 : GRACE_MS) * 1000000;
 }
@@ -260,8 +266,8 @@ static int64_t mind_task(struct prong_pool *pool, struct prongi_worker *w, int64
 		tell(w, f, v, PRONGI_TASK_CANCELLED, now);
 	if (!pool->kind->stops)
 		return FAR;
-	if (now < w->told_at + grace_of(pool, f))
-		return w->told_at + grace_of(pool, f);
+	if (now < w->told_at + grace_of(pool, w, f))
+		return w->told_at + grace_of(pool, w, f);
 	condemn(pool, w, f, v);
 	return FAR;
 }
@@ -352,7 +358,6 @@ int prongi_hire(struct prong_pool *pool)
 	if (!w)
 		return prongi_fail(-ENOMEM, "pool: no place for one more worker");
 	v = (get(&w->state) & ~(uint64_t)15) + ((uint64_t)1 << 16); /* its next */
-	snprintf(w->name, sizeof w->name, "%s-%llu", pool->name, (unsigned long long)started);
 	set(&w->number, started);
 	set(&w->current, 0);
 	set(&w->began, 0);

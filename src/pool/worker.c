@@ -209,8 +209,19 @@ static void keep_name(const struct prong_pool *pool, struct prongi_worker *w,
 void prongi_worker_clock(struct prong_pool *pool, struct prongi_worker *w,
 			 const struct prong_future *f, int64_t now)
 {
+	uint64_t grace = (uint32_t)prongi_task_option(pool, f, PRONGI_GRACE);
+
 	keep_name(pool, w, f);
+	atomic_store_explicit(&w->grace, ((uint64_t)f->index + 1) << 32 | grace,
+			      memory_order_relaxed);
 	limit(pool, w, prongi_task_option(pool, f, PRONGI_LIMIT), now);
+}
+
+void prongi_worker_name(const struct prong_pool *pool, uint64_t number, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (number)
+		snprintf(out, size, "%s-%llu", pool->name, (unsigned long long)number);
 }
 
 void prongi_worker_scope(struct prongi_worker *w, uint64_t *before)

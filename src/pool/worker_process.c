@@ -21,9 +21,12 @@ static int live(void *arg)
 static int start(struct prong_pool *pool, struct prongi_worker *w)
 {
 	const struct prongi_worker_arg arg = { pool, w };
+	char name[64];
 
+	prongi_worker_name(pool, atomic_load_explicit(&w->number, memory_order_relaxed), name,
+			   sizeof name);
 	return prong_process_start(&w->process, live, &arg, sizeof arg,
-				   &(prong_process_opts){ .name = w->name, .trace = pool->trace });
+				   &(prong_process_opts){ .name = name, .trace = pool->trace });
 }
 
 static bool ended(struct prongi_worker *w, struct prongi_worker_end *end)

@@ -39,10 +39,13 @@ static int live(void *arg)
 static int start(struct prong_pool *pool, struct prongi_worker *w)
 {
 	const struct prongi_worker_arg arg = { pool, w };
+	char name[64];
 
 	atomic_store_explicit(&w->over, 0, memory_order_relaxed);
+	prongi_worker_name(pool, atomic_load_explicit(&w->number, memory_order_relaxed), name,
+			   sizeof name);
 	return prong_thread_start(&w->thread, live, &arg, sizeof arg,
-				  &(prong_thread_opts){ .name = w->name });
+				  &(prong_thread_opts){ .name = name });
 }
 
 /* It rings a moment before it has ended; join waits for that moment. */

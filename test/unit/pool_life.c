@@ -242,7 +242,7 @@ static void a_task_may_have_a_pool_and_die_with_it(void **state)
 /* --- workers ---------------------------------------------------------------------------------- */
 
 static _Thread_local int ready;
-static atomic_int *ends;
+static _Thread_local atomic_int *ends;
 
 static int get_ready(void *arg)
 {

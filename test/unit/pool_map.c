@@ -400,7 +400,7 @@ static void each_callback_comes_once(void **state)
 
 static void end_it_all(prong_future *f, void *ctx)
 {
-	prong_pool **pool = ctx;
+	_Atomic(prong_pool *) *pool = ctx;
 
 	prong_future_free(f);
 	CHECK_OK(prong_pool_close(*pool));
@@ -411,7 +411,7 @@ static void end_it_all(prong_future *f, void *ctx)
 
 static bool gone(void *arg)
 {
-	return !*(prong_pool *volatile *)arg;
+	return !*(_Atomic(prong_pool *) *)arg;
 }
 
 static void a_callback_may_end_the_pool(void **state)
@@ -420,7 +420,7 @@ static void a_callback_may_end_the_pool(void **state)
 
 	(void)state;
 	for (int k = 0; k < 2; k++) {
-		prong_pool *pool = open_pool(kinds[k], NULL);
+		_Atomic(prong_pool *) pool = open_pool(kinds[k], NULL);
 		struct item i = { .n = 1 };
 		prong_future *f;
 

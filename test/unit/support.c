@@ -46,7 +46,7 @@ bool under_valgrind(void)
 
 int slowness(void)
 {
-	static int known;
+	static atomic_int known;
 
 	if (!known)
 		known = under_valgrind() ? 20 : TEST_TSAN || TEST_ASAN ? 5 : 1;
