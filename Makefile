@@ -8,7 +8,7 @@
 #   make kill [OP=...]       kill at every instruction, the whole matrix   [CC=] [OPT=]
 #             [POINTS=1000]  a sample of so many points of each row
 #             [ALL=1]        with both compilers at -O0, -O2 and -O3
-#             [PAIRS=1]      two at a time, at every pair of instructions
+#             [PAIRS=1]      two at a time, at every pair of instructions that others see
 #   make model [NAME=...]    search the states of the models, see doc/model.md
 #   make soak [SECONDS=60]   kill producers and consumers of one queue at random
 #   make fuzz [TARGET=pickle] [SECONDS=120]   run the fuzzers, each so long

@@ -36,6 +36,7 @@ struct point {
 	uint16_t naps; /* how often it slept before */
 	bool inside;
 	bool crossed;	/* right behind a system call: the kernel may have changed, too */
+	bool reaches;	/* others may see whether that instruction was executed */
 	uint32_t steps; /* single steps from the beginning */
 	uint64_t key;	/* of what a death there leaves */
 };
@@ -179,8 +180,10 @@ void row_describe(FILE *out, const char *room, const char *scenario, const struc
 bool point_worth(const struct point *p);
 
 /* Store in out, for the caller to free, about "budget" of the points worth a death, and return how
-   many. */
-size_t points_sampled(const struct trace *trace, size_t budget, size_t turn, size_t **out);
+   many.  apart: of points between which the process has done nothing that others see, one, the
+   last: to be held there is to be held at each of them. */
+size_t points_sampled(const struct trace *trace, size_t budget, size_t turn, bool apart,
+		      size_t **out);
 
 /* Whether the i-th of n is one of about "budget" that a sample takes, evenly; turn shifts it. */
 bool sampled(size_t i, size_t n, size_t budget, size_t turn);

@@ -284,14 +284,21 @@ static bool is_asked_for(const struct point *p)
 				       strlen(options.at));
 }
 
-size_t points_sampled(const struct trace *trace, size_t budget, size_t turn, size_t **out)
+static bool is_apart(const struct trace *trace, size_t i)
+{
+	return trace->point[i].reaches || trace->point[i].inside || i + 1 == trace->n;
+}
+
+size_t points_sampled(const struct trace *trace, size_t budget, size_t turn, bool apart,
+		      size_t **out)
 {
 	size_t *at = calloc(trace->n + 1, sizeof *at), worth = 0, n = 0;
 
 	if (!at)
 		die("no memory for a sample");
 	for (size_t i = 0; i < trace->n; i++)
-		if (point_worth(&trace->point[i]) && is_asked_for(&trace->point[i]))
+		if (point_worth(&trace->point[i]) && is_asked_for(&trace->point[i]) &&
+		    (!apart || is_apart(trace, i)))
 			at[worth++] = i;
 	for (size_t i = 0; i < worth; i++)
 		if (sampled(i, worth, budget, turn))
@@ -374,7 +381,7 @@ static void points(struct explorer *x, size_t node, const struct trace *trace, s
 
 static void loose_points(struct explorer *x, const struct trace *trace, size_t budget)
 {
-	size_t *at, n = points_sampled(trace, budget, 0, &at);
+	size_t *at, n = points_sampled(trace, budget, 0, false, &at);
 
 	x->row.sampled += trace->n - n;
 	for (size_t i = 0; i < n && !row_enough(&x->row); i++)

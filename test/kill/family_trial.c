@@ -504,7 +504,7 @@ struct row family_explore(const struct kill_scenario *s, FILE *out)
 		die("%s: the victim does not get to its beginning", s->name);
 	record_family(now.victim, &trace);
 	family_abandon();
-	n = points_sampled(&trace, budget(), 0, &at);
+	n = points_sampled(&trace, budget(), 0, false, &at);
 	step = stride(n);
 	for (size_t k = 0, i = 0; k < n && !row_enough(&row); k++, i = (i + step) % n)
 		try_point(&row, s, &trace.point[at[i]]);

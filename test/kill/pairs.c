@@ -156,7 +156,7 @@ static void peers(struct pairs *x, size_t budget)
 
 	if (!record_peer(x, &trace))
 		return;
-	n = points_sampled(&trace, budget, x->victim.point, &at);
+	n = points_sampled(&trace, budget, x->victim.point, true, &at);
 	x->row.sampled += trace.n - n;
 	for (size_t i = 0; i < n && !row_enough(&x->row); i++) {
 		struct death peer = { &trace, at[i] };
@@ -183,7 +183,7 @@ struct row explore_pairs(const struct kill_room *room, const struct kill_scenari
 	x.row.matrix = "+pairs";
 	while (victims * victims < budget && victims < x.trace.n)
 		victims++;
-	n = points_sampled(&x.trace, victims, 0, &at);
+	n = points_sampled(&x.trace, victims, 0, true, &at);
 	for (size_t i = 0; i < n && !row_enough(&x.row); i++) {
 		x.victim = (struct death){ &x.trace, at[i] };
 		peers(&x, budget / victims);
@@ -227,7 +227,7 @@ struct row explore_stops(const struct kill_room *room, const struct kill_scenari
 
 	begin(&x, room, s, out);
 	x.row.matrix = "+stops";
-	n = points_sampled(&x.trace, budget, 0, &at);
+	n = points_sampled(&x.trace, budget, 0, false, &at);
 	x.row.sampled += x.trace.n - n;
 	for (size_t i = 0; i < n && !row_enough(&x.row); i++) {
 		x.victim = (struct death){ &x.trace, at[i] };

@@ -126,8 +126,11 @@ void record(struct kill_trial *t, pid_t pid, int level, struct trace *out)
 
 	*out = (struct trace){ .failed = NULL };
 	for (uint32_t steps = 0;; steps++) {
-		struct point p = { .pc = trace_pc(pid), .naps = (uint16_t)out->naps,
-				   .steps = steps, .crossed = crossed };
+		uint64_t pc = trace_pc(pid);
+		const uint8_t *code = (const uint8_t *)(uintptr_t)pc; /* the same here */
+		struct point p = { .pc = pc, .naps = (uint16_t)out->naps, .steps = steps,
+				   .crossed = crossed,
+				   .reaches = trace_instruction_reaches(code, 15) };
 
 		p.visit = visits_add(visits, p.pc, 1);
 		p.key = trial_key(t, crossed);

@@ -40,6 +40,11 @@ long trace_syscall_number(pid_t pid);
 /* Length of the instruction at code, of which size bytes may be read; 0: not known. */
 size_t trace_instruction_length(const uint8_t *code, size_t size);
 
+/* Whether the instruction may touch memory that others see, or enters the kernel: for one that does
+   not, nobody can tell whether it has been executed.  The stack, thread-local data and what is at
+   a fixed place of the program are a process's own. */
+bool trace_instruction_reaches(const uint8_t *code, size_t size);
+
 /* --- of Linux ----------------------------------------------------------------------------- */
 
 /* How a traced process came to rest. */

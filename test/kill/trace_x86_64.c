@@ -107,6 +107,8 @@ enum {
 struct decoder {
 	const uint8_t *at, *end;
 	bool narrow, wide; /* operand size prefix, REX.W */
+	bool other, own;   /* REX.B; a prefix for thread-local data */
+	bool reaches;      /* it touches memory by a register that is not the stack's */
 };
 
 static unsigned shape_of_one_byte(uint8_t op)
@@ -178,7 +180,9 @@ static int pass_modrm(struct decoder *d)
 	if (d->end - d->at < 2)
 		return -1;
 	uint8_t modrm = *d->at++, mod = modrm >> 6, rm = modrm & 7;
+	bool stack = rm == 4 && (*d->at & 7) == 4 && !d->other, fixed = mod == 0 && rm == 5;
 
+	d->reaches = mod != 3 && !d->own && !fixed && !stack;
 	if (mod != 3 && rm == 4) {
 		uint8_t sib = *d->at++;
 		if (mod == 0 && (sib & 7) == 5)
@@ -210,10 +214,14 @@ static bool is_prefix(uint8_t b)
 
 static void pass_prefixes(struct decoder *d)
 {
-	for (; d->at < d->end && is_prefix(*d->at); d->at++)
+	for (; d->at < d->end && is_prefix(*d->at); d->at++) {
 		d->narrow |= *d->at == 0x66;
-	if (d->at < d->end && (*d->at & 0xf0) == 0x40)
-		d->wide = *d->at++ & 8;
+		d->own |= *d->at == 0x64;
+	}
+	if (d->at < d->end && (*d->at & 0xf0) == 0x40) {
+		d->wide = *d->at & 8;
+		d->other = *d->at++ & 1;
+	}
 }
 
 /* Pass the opcode with its escape bytes; return what follows it. */
@@ -239,15 +247,32 @@ static unsigned pass_opcode(struct decoder *d)
 	return shape_in_map(op == 0x38 ? 2 : 3, 0);
 }
 
-size_t trace_instruction_length(const uint8_t *code, size_t size)
+/* Opcodes that touch memory by registers which no ModRM byte names, or may; and those that do not
+   touch what theirs names. */
+static bool always_reaches(const uint8_t *op)
+{
+	return (*op >= 0x6c && *op <= 0x6f) || (*op >= 0xa0 && *op <= 0xa7) ||
+	       (*op >= 0xaa && *op <= 0xaf) || *op == 0xc4 || *op == 0xc5 || *op == 0x62 ||
+	       (*op == 0x0f && op[1] == 0x05);
+}
+
+static bool never_reaches(const uint8_t *op)
+{
+	return *op == 0x8d || (*op == 0x0f && op[1] == 0x1f); /* lea, nop */
+}
+
+/* Return the length; 0: not known. */
+static size_t decode(const uint8_t *code, size_t size, bool *reaches)
 {
 	uint8_t copy[24] = { 0 };
 	struct decoder d = { .at = copy, .end = copy + sizeof copy };
+	const uint8_t *op;
 	unsigned shape;
 
 	for (size_t i = 0; i < size && i < 15; i++)
 		copy[i] = code[i];
 	pass_prefixes(&d);
+	op = d.at;
 	shape = pass_opcode(&d);
 	if (shape & BAD)
 		return 0;
@@ -258,5 +283,20 @@ size_t trace_instruction_length(const uint8_t *code, size_t size)
 			pass_immediate(&d, byte ? IMM8 : IMM32);
 	}
 	pass_immediate(&d, shape & 15);
+	*reaches = always_reaches(op) || (d.reaches && !never_reaches(op));
 	return (size_t)(d.at - copy) <= size ? (size_t)(d.at - copy) : 0;
+}
+
+size_t trace_instruction_length(const uint8_t *code, size_t size)
+{
+	bool reaches;
+
+	return decode(code, size, &reaches);
+}
+
+bool trace_instruction_reaches(const uint8_t *code, size_t size)
+{
+	bool reaches;
+
+	return !decode(code, size, &reaches) || reaches;
 }
