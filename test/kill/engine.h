@@ -179,6 +179,9 @@ void row_describe(FILE *out, const char *room, const char *scenario, const struc
 /* In long loops not every turn is worth a death: the first ones, and some. */
 bool point_worth(const struct point *p);
 
+/* No row has died at the instruction yet.  All runs but the short one for every day take that. */
+bool point_uncovered(const struct point *p);
+
 /* Store in out, for the caller to free, about "budget" of the points worth a death, and return how
    many.  apart: of points between which the process has done nothing that others see, one, the
    last: to be held there is to be held at each of them. */

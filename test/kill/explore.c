@@ -268,6 +268,13 @@ bool point_worth(const struct point *p)
 	return (p->visit <= 24 || p->visit % 64 == 0) && (p->visit == 1 || !in_vdso(p->pc));
 }
 
+bool point_uncovered(const struct point *p)
+{
+	bool everyday = options.shortly && !options.points;
+
+	return !everyday && !options.mutant && !coverage_has(p->pc);
+}
+
 bool sampled(size_t i, size_t n, size_t budget, size_t turn)
 {
 	if (budget >= n)
@@ -345,12 +352,6 @@ static size_t mark_fresh(struct explorer *x, const struct trace *trace, bool *fr
 	return n;
 }
 
-/* A sample that is asked for takes each instruction that no row has died at yet. */
-static bool is_uncovered(const struct point *p)
-{
-	return options.points && !coverage_has(p->pc);
-}
-
 /* Deaths at the points of a trace: about so many of those that leave something new, and of the
    others. */
 static void points(struct explorer *x, size_t node, const struct trace *trace, size_t budget,
@@ -365,7 +366,7 @@ static void points(struct explorer *x, size_t node, const struct trace *trace, s
 	for (size_t i = 0; i < trace->n && !row_enough(&x->row); i++) {
 		bool worth = fresh[i] || point_worth(&trace->point[i]);
 
-		if (worth && (is_uncovered(&trace->point[i]) ||
+		if (worth && (point_uncovered(&trace->point[i]) ||
 			      (fresh[i] ? sampled(f, n, budget, node)
 					: sampled(o, trace->n - n, rest, node))))
 			point(x, node, (struct death){ trace, i }, true);

@@ -460,7 +460,7 @@ static void try_point(struct row *row, const struct kill_scenario *s, const stru
 static size_t budget(void)
 {
 	if (options.all || options.mutant)
-		return SIZE_MAX;
+		return SIZE_MAX / 4;
 	return options.shortly ? options.share / 4 : 3000;
 }
 
@@ -504,10 +504,14 @@ struct row family_explore(const struct kill_scenario *s, FILE *out)
 		die("%s: the victim does not get to its beginning", s->name);
 	record_family(now.victim, &trace);
 	family_abandon();
-	n = points_sampled(&trace, budget(), 0, false, &at);
+	n = points_sampled(&trace, SIZE_MAX / 4, 0, false, &at);
 	step = stride(n);
-	for (size_t k = 0, i = 0; k < n && !row_enough(&row); k++, i = (i + step) % n)
-		try_point(&row, s, &trace.point[at[i]]);
+	for (size_t k = 0, i = 0; k < n && !row_enough(&row); k++, i = (i + step) % n) {
+		const struct point *p = &trace.point[at[i]];
+
+		if (sampled(i, n, budget(), 0) || point_uncovered(p))
+			try_point(&row, s, p);
+	}
 	row.sampled = trace.n - row.points;
 	free(at);
 	if (!options.shortly && !options.mutant)

@@ -36,7 +36,7 @@ static const struct kill_room *const rooms[] = {
 };
 
 #define ROOMS (sizeof rooms / sizeof *rooms)
-#define ROWS  512
+#define ROWS  2048
 
 /* Points of a sample, over all rows; and of each at least. */
 #define SHARES ((size_t)5000)
@@ -103,16 +103,23 @@ static bool seldom(const struct kill_scenario *s, const struct matrix *matrix)
 	return options.shortly && !options.points && (s->rare || (s->slow && *matrix->name));
 }
 
+static void add(const struct job *j)
+{
+	if (jobs == ROWS)
+		die("there are more than %d rows", ROWS);
+	job[jobs++] = *j;
+}
+
 static void choose(const char *const *ops, const struct mutant *mutant)
 {
 	for (size_t r = 0; r < ROOMS; r++)
 		for (const struct kill_scenario *s = rooms[r]->scenarios; s->name; s++)
 			for (size_t m = 0; m < MATRICES; m++)
-				if (jobs < ROWS && possible(rooms[r], s, &matrices[m]) &&
+				if (possible(rooms[r], s, &matrices[m]) &&
 				    wanted(rooms[r], s, &matrices[m], ops) &&
 				    (*ops || !seldom(s, &matrices[m])))
-					job[jobs++] = (struct job){ rooms[r], s, &matrices[m],
-								    .mutant = mutant };
+					add(&(struct job){ rooms[r], s, &matrices[m],
+							   .mutant = mutant });
 }
 
 /* --- running ------------------------------------------------------------------------------ */
