@@ -295,7 +295,7 @@ static void a_worker_that_grows_too_large_is_replaced(void **state)
 {
 	const prong_pool_opts opts = { .recycle_rss = 64 << 20 };
 	prong_pool *pool = open_pool("processes:1", &opts);
-	int first, second, third;
+	int first = 0, second = 0, third = 0;
 
 	(void)state;
 	CHECK_OK(prong_pool_apply(pool, my_pid, &first, sizeof first, NULL, soon()));

@@ -39,7 +39,9 @@ static int sleep_for_ever(void *arg)
 
 static void a_task_that_takes_too_long_is_stopped(void **state)
 {
-	const prong_task_opts opts = { .limit_ms = 30, .grace_ms = 30, .name = "slow" };
+	const prong_task_opts opts = { .limit_ms = 30 * slowness(),
+				       .grace_ms = 30 * slowness(),
+				       .name = "slow" };
 	prong_pool *pool = open_pool("processes:2", NULL);
 	atomic_int *n = shared(sizeof *n);
 	prong_pool_stats stats;
@@ -299,7 +301,7 @@ static void idle_workers_end_and_come_again(void **state)
 {
 	const prong_pool_opts opts = { .idle_ms = 20 };
 	prong_pool *pool = open_pool("processes:1", &opts);
-	int first, second;
+	int first = 0, second = 0;
 	prong_pool_stats stats;
 
 	(void)state;

@@ -388,7 +388,7 @@ static int say_and_hang(void *arg)
 /* Who has said something still runs under the options of the pool. */
 static void progress_leaves_the_options_as_they_are(void **state)
 {
-	const prong_pool_opts opts = { .task = { .limit_ms = 20, .grace_ms = 20 } };
+	const prong_pool_opts opts = { .task = { .limit_ms = 20 * slowness(), .grace_ms = 20 } };
 	prong_pool *pool = open_pool("processes:1", &opts);
 	prong_time began = prong_clock();
 	prong_future *f = submit(pool, say_and_hang, NULL, 0, NULL);
