@@ -80,7 +80,7 @@ static bool is_running_thread(const char *tid)
 	return !(flags & PF_EXITING);
 }
 
-int prongi_os_threads(void)
+static int all_threads(void)
 {
 	DIR *d = opendir("/proc/self/task");
 	int n = 0;
@@ -90,8 +90,17 @@ int prongi_os_threads(void)
 	for (struct dirent *e; (e = readdir(d));)
 		n += e->d_name[0] != '.' && is_running_thread(e->d_name);
 	closedir(d);
-	n -= atomic_load_explicit(&own_threads, memory_order_relaxed);
 	return __tsan_init && n > 1 ? n - 1 : n;
+}
+
+int prongi_os_threads(void)
+{
+	return all_threads() - atomic_load_explicit(&own_threads, memory_order_relaxed);
+}
+
+bool prongi_os_alone(void)
+{
+	return all_threads() == 1;
 }
 
 /* A clone without a signal for its end: no SIGCHLD comes, and wait() does not see it without
@@ -121,6 +130,12 @@ int prongi_os_fork(void)
 	pid_t pid = fork();
 
 	return pid < 0 ? -errno : (int)pid;
+}
+
+void prongi_os_await(int pid)
+{
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 int prongi_os_die_with(int parent, int sig)

@@ -122,6 +122,9 @@ int prongi_os_tid(void);
 /* How many threads this process has; a sanitizer's own are not counted. */
 int prongi_os_threads(void);
 
+/* There is none but the calling one, not even of prong's own. */
+bool prongi_os_alone(void);
+
 /* So many of them more, or fewer, are prong's own as of now, and not counted either. */
 void prongi_os_threads_own(int n);
 
@@ -133,8 +136,10 @@ void prongi_os_threads_forget(void);
 int prongi_os_fork_quiet(void);
 int prongi_os_reap_quiet(int pid, bool block);
 
-/* fork() with all that the C library does.  Return its pid, 0 in the child, or -errno. */
+/* fork() with all that the C library does.  Return its pid, 0 in the child, or -errno.  Await the
+   end of such a child. */
 int prongi_os_fork(void);
+void prongi_os_await(int pid);
 
 /* Die by signal sig when the process that forked this one does.  parent is its pid: when it is
    gone already, return -ESRCH. */

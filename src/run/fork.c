@@ -1,8 +1,8 @@
 /* PRONG_FORK: a copy of the starter, with all its memory.
 
    Its parent is a nanny: one more fork in between, quiet, that waits for it, writes down how it
-   ended, and ends.  So the starter gets no SIGCHLD and its wait() loops see nothing, and the end
-   has a witness.  The child dies with its nanny; the guard watches the nanny, so nothing goes
+   ended, and ends.  So the starter gets no SIGCHLD of it and its wait() loops see nothing, and the
+   end has a witness.  The child dies with its nanny; the guard watches the nanny, so nothing goes
    unseen.
 
    nannies  those whose handle was let go of while they had something to do.  They are this
@@ -121,6 +121,37 @@ static _Noreturn void nanny(struct prong_process *p, uint64_t ref, const int *fd
 
 /* --- the starter --------------------------------------------------------------------------- */
 
+/* Alone, the starter is copied by a quiet fork. */
+static int copy_alone(void)
+{
+	int r = prongi_fork_begin(), pid = r ? r : prongi_os_fork_quiet();
+
+	if (pid)
+		prongi_fork_end();
+	return pid;
+}
+
+/* Locks of the C library, and of fork handlers, that other threads hold would be held for ever in
+   what a quiet fork makes, and the nanny wait for them in its own fork().  So it is made by a child
+   of fork(), in which they are free.  That one ends at once: the starter gets its SIGCHLD. */
+static int copy_among_threads(struct prong_process *p)
+{
+	int pid = prongi_os_fork(), quiet;
+
+	if (pid > 0) {
+		prongi_os_await(pid);
+		quiet = prongi_nanny_of(p);
+		return quiet ? quiet : -EAGAIN;
+	}
+	quiet = pid ? pid : prongi_heap ? copy_alone() : -ENOMEM;
+	if (pid || quiet == 0)
+		return quiet;
+	/* release: as in nanny(), which may come to that later. */
+	if (quiet > 0)
+		atomic_store_explicit(&p->nanny, quiet, memory_order_release);
+	_exit(0);
+}
+
 static int check(const struct prongi_start *s)
 {
 	int n = s->opts->force ? 1 : prongi_os_threads(), r;
@@ -156,11 +187,9 @@ int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
 	ref = prongi_process_ref(p);
 	prongi_process_step(p, PRONGI_BEING, PRONGI_ASKED, 0);
 	fflush(NULL); /* or the child writes again what is buffered now */
-	r = prongi_fork_begin();
-	pid = r ? r : prongi_os_fork_quiet();
+	pid = prongi_os_alone() ? copy_alone() : copy_among_threads(p);
 	if (pid == 0)
 		nanny(p, ref, fds, n);
-	prongi_fork_end();
 	if (extra >= 0)
 		close(extra);
 	if (pid < 0)

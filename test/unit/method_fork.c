@@ -193,6 +193,45 @@ static void other_threads_are_a_reason_to_refuse(void **state)
 	CHECK_EQ(end(start_fork(body_return, &n, sizeof n)), 5);
 }
 
+static void *allocate(void *arg)
+{
+	atomic_int *go = arg;
+
+	for (unsigned i = 0; !atomic_load(go); i++) {
+		void *p = malloc(1100 + i % 3000); /* more than a thread's own cache has */
+
+		CHECK(p);
+		free(p);
+	}
+	return NULL;
+}
+
+static int body_allocates(void *arg)
+{
+	void *p = malloc(5000);
+
+	free(p);
+	return p ? *(int *)arg : 1;
+}
+
+/* The copy's own fork would wait for ever for what a thread held when it was copied. */
+static void a_copy_is_made_while_threads_allocate(void **state)
+{
+	prong_process_opts forced = { .method = PRONG_FORK, .force = true };
+	atomic_int go = 0;
+	pthread_t t[3];
+	int n = 5;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(pthread_create(&t[i], NULL, allocate, &go), 0);
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(end(start_with(body_allocates, &n, sizeof n, &forced)), 5);
+	atomic_store(&go, 1);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(pthread_join(t[i], NULL), 0);
+}
+
 /* --- locks --------------------------------------------------------------------------------- */
 
 static int body_does_not_own(void *arg)
@@ -392,6 +431,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(it_is_a_member),
 	CASE(by_fork_from_a_process_of_the_server),
 	CASE(other_threads_are_a_reason_to_refuse),
+	CASE(a_copy_is_made_while_threads_allocate),
 	CASE(locks_of_the_caller_are_not_the_copys),
 	CASE(locks_of_the_copy_pass_on),
 	CASE(only_declared_descriptors),
