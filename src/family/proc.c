@@ -120,6 +120,7 @@ static void blank(struct prong_process *p)
 	atomic_store_explicit(&p->lost, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->parcel, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->nanny, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->copied, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->has_result, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->cancel, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->term_at, 0, memory_order_relaxed);

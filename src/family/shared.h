@@ -257,7 +257,7 @@ struct prong_process {
 	struct prongi_crash *crash; /* likewise: the child writes it when a signal kills it */
 	uint64_t signals;	  /* the mask to start with */
 	uint32_t umask;
-	uint32_t reserved;
+	_Atomic uint32_t copied;  /* of PRONG_FORK: the copy is made, a futex.  The nanny */
 	int64_t started;
 	char name[64];
 	char identity[48];	  /* "2", or for a child's child "2:1"; the program's: "" */

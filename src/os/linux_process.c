@@ -80,7 +80,7 @@ static bool is_running_thread(const char *tid)
 	return !(flags & PF_EXITING);
 }
 
-static int all_threads(void)
+int prongi_os_threads(void)
 {
 	DIR *d = opendir("/proc/self/task");
 	int n = 0;
@@ -90,17 +90,8 @@ static int all_threads(void)
 	for (struct dirent *e; (e = readdir(d));)
 		n += e->d_name[0] != '.' && is_running_thread(e->d_name);
 	closedir(d);
+	n -= atomic_load_explicit(&own_threads, memory_order_relaxed);
 	return __tsan_init && n > 1 ? n - 1 : n;
-}
-
-int prongi_os_threads(void)
-{
-	return all_threads() - atomic_load_explicit(&own_threads, memory_order_relaxed);
-}
-
-bool prongi_os_alone(void)
-{
-	return all_threads() == 1;
 }
 
 /* A clone without a signal for its end: no SIGCHLD comes, and wait() does not see it without
@@ -142,6 +133,29 @@ int prongi_os_die_with(int parent, int sig)
 {
 	prctl(PR_SET_PDEATHSIG, sig);
 	return getppid() == parent ? 0 : -ESRCH;
+}
+
+void prongi_os_live_on(void)
+{
+	prctl(PR_SET_PDEATHSIG, 0);
+}
+
+bool prongi_os_asleep(int pid)
+{
+	char path[40], text[256];
+	const char *name_end;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	name_end = strrchr(text, ')');
+	return name_end && name_end[1] == ' ' && name_end[2] == 'S';
 }
 
 void prongi_os_adopt_orphans(void)

@@ -122,9 +122,6 @@ int prongi_os_tid(void);
 /* How many threads this process has; a sanitizer's own are not counted. */
 int prongi_os_threads(void);
 
-/* There is none but the calling one, not even of prong's own. */
-bool prongi_os_alone(void);
-
 /* So many of them more, or fewer, are prong's own as of now, and not counted either. */
 void prongi_os_threads_own(int n);
 
@@ -144,6 +141,12 @@ void prongi_os_await(int pid);
 /* Die by signal sig when the process that forked this one does.  parent is its pid: when it is
    gone already, return -ESRCH. */
 int prongi_os_die_with(int parent, int sig);
+
+/* Do not, as of now. */
+void prongi_os_live_on(void);
+
+/* The process is asleep in the kernel, and a signal would wake it. */
+bool prongi_os_asleep(int pid);
 
 /* Become the parent of orphaned descendants. */
 void prongi_os_adopt_orphans(void);

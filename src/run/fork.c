@@ -90,7 +90,8 @@ static _Noreturn void watch(struct prong_process *p, uint64_t ref)
 	_exit(0);
 }
 
-static _Noreturn void nanny(struct prong_process *p, uint64_t ref, const int *fds, int n)
+static _Noreturn void nanny(struct prong_process *p, uint64_t ref, int starter, const int *fds,
+			    int n)
 {
 	struct sigaction usual = { .sa_handler = SIG_DFL }, starters;
 	int me = prongi_os_pid(), pid;
@@ -101,7 +102,7 @@ static _Noreturn void nanny(struct prong_process *p, uint64_t ref, const int *fd
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigaction(SIGCHLD, &usual, &starters);
-	if (prongi_process_ref(p) != ref)
+	if ((starter && prongi_os_die_with(starter, SIGKILL)) || prongi_process_ref(p) != ref)
 		_exit(0); /* the starter has ended, and the record is not ours any more */
 	/* release: pairs with the acquire in the guard, which is to watch from before there is a
 	   copy. */
@@ -116,13 +117,17 @@ static _Noreturn void nanny(struct prong_process *p, uint64_t ref, const int *fd
 		prongi_process_refuse(p, pid, "process_start: fork");
 		_exit(0);
 	}
+	prongi_os_live_on();
+	/* release: pairs with await_copied(), start.c: its caller may end from now on. */
+	atomic_store_explicit(&p->copied, 1, memory_order_release);
+	prongi_os_wake(&p->copied, 1, true);
 	watch(p, ref);
 }
 
 /* --- the starter --------------------------------------------------------------------------- */
 
-/* Alone, the starter is copied by a quiet fork. */
-static int copy_alone(void)
+/* The starter is copied by a quiet fork. */
+static int copy_quietly(void)
 {
 	int r = prongi_fork_begin(), pid = r ? r : prongi_os_fork_quiet();
 
@@ -131,9 +136,9 @@ static int copy_alone(void)
 	return pid;
 }
 
-/* Locks of the C library, and of fork handlers, that other threads hold would be held for ever in
-   what a quiet fork makes, and the nanny wait for them in its own fork().  So it is made by a child
-   of fork(), in which they are free.  That one ends at once: the starter gets its SIGCHLD. */
+/* Where other threads hold locks of the C library, or of fork handlers, these are held for ever in
+   what a quiet fork makes, and the nanny would wait for them in its own fork().  So it is made by a
+   child of fork(), in which they are free.  That one ends at once: the starter gets its SIGCHLD. */
 static int copy_among_threads(struct prong_process *p)
 {
 	int pid = prongi_os_fork(), quiet;
@@ -143,7 +148,7 @@ static int copy_among_threads(struct prong_process *p)
 		quiet = prongi_nanny_of(p);
 		return quiet ? quiet : -EAGAIN;
 	}
-	quiet = pid ? pid : prongi_heap ? copy_alone() : -ENOMEM;
+	quiet = pid ? pid : prongi_heap ? copy_quietly() : -ENOMEM;
 	if (pid || quiet == 0)
 		return quiet;
 	/* release: as in nanny(), which may come to that later. */
@@ -165,15 +170,12 @@ static int check(const struct prongi_start *s)
 	return r;
 }
 
-int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
+static int start_once(struct prong_process **out, const struct prongi_start *s, bool quietly)
 {
+	int fds[PRONGI_FDS], extra = -1, n, pid, r, me = prongi_os_pid();
 	struct prong_process *p;
-	int fds[PRONGI_FDS], extra = -1, n, pid, r = check(s);
 	uint64_t ref;
 
-	if (r)
-		return r;
-	sweep();
 	r = prongi_start_record(&p, s, PRONGI_ROOT | PRONGI_FORKED);
 	if (r)
 		return r;
@@ -187,9 +189,9 @@ int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
 	ref = prongi_process_ref(p);
 	prongi_process_step(p, PRONGI_BEING, PRONGI_ASKED, 0);
 	fflush(NULL); /* or the child writes again what is buffered now */
-	pid = prongi_os_alone() ? copy_alone() : copy_among_threads(p);
+	pid = quietly ? copy_quietly() : copy_among_threads(p);
 	if (pid == 0)
-		nanny(p, ref, fds, n);
+		nanny(p, ref, quietly ? me : 0, fds, n);
 	if (extra >= 0)
 		close(extra);
 	if (pid < 0)
@@ -200,4 +202,19 @@ int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
 	else if (r == 0)
 		atomic_fetch_add_explicit(&prongi_heap->server.started, 1, memory_order_relaxed);
 	return r;
+}
+
+int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
+{
+	int r = check(s);
+
+	if (r)
+		return r;
+	sweep();
+	r = start_once(out, s, true);
+	if (r == PRONGI_STUCK)
+		r = start_once(out, s, false);
+	return r == PRONGI_STUCK
+		       ? prongi_fail(-EAGAIN, "process_start: the copy's fork() waits for a lock")
+		       : r;
 }

@@ -193,8 +193,36 @@ static bool take_back(struct prong_process *p)
 	return prongi_process_step(p, PRONGI_ASKED, PRONGI_BEING, prongi_os_pid());
 }
 
+/* The nanny makes the copy by fork(), which waits for locks of the C library and of fork handlers.
+   What another thread of the starter held when the nanny was copied from it is never let go there:
+   so one that sleeps before it has made a copy is given up.  slept: it did the last time. */
+static void mind_nanny(struct prong_process *p, int nanny, bool *slept)
+{
+	bool sleeps = prongi_os_asleep(nanny) &&
+		      !atomic_load_explicit(&p->copied, memory_order_relaxed);
+
+	if (prongi_os_ended(nanny)) {
+		prongi_process_refuse(p, -EAGAIN, "process_start: its nanny was killed");
+	} else if (sleeps && *slept) {
+		prongi_process_refuse(p, PRONGI_STUCK, "");
+		if (prongi_phase(prongi_state(p)) == PRONGI_REFUSED)
+			kill(nanny, SIGKILL);
+	}
+	*slept = sleeps;
+}
+
+/* Until then the nanny dies with the thread that waits here. */
+static void await_copied(struct prong_process *p, int nanny)
+{
+	/* acquire: pairs with nanny(). */
+	while (!atomic_load_explicit(&p->copied, memory_order_acquire) && !prongi_os_ended(nanny))
+		prongi_os_wait(&p->copied, 0, prong_in_ms(50), true);
+}
+
 int prongi_start_finish(struct prong_process **out, struct prong_process *p, int nanny)
 {
+	bool slept = false;
+
 	for (;;) {
 		/* acquire: pairs with the step to REFUSED or RUNNING. */
 		uint64_t v = prongi_state(p);
@@ -208,14 +236,16 @@ int prongi_start_finish(struct prong_process **out, struct prong_process *p, int
 			return r;
 		}
 		if (prongi_phase(v) != PRONGI_ASKED) {
+			if (nanny > 0)
+				await_copied(p, nanny);
 			*out = p;
 			return 0;
 		}
 		if (!prongi_os_wait(prongi_low(&p->state), (uint32_t)v, prong_in_ms(50), true))
 			continue;
-		if (nanny > 0 && prongi_os_ended(nanny))
-			prongi_process_refuse(p, -EAGAIN, "process_start: its nanny was killed");
-		else if (!prongi_server_alive() && take_back(p))
+		if (nanny > 0)
+			mind_nanny(p, nanny, &slept);
+		if (!prongi_server_alive() && take_back(p))
 			return withdraw(p, -ECONNRESET);
 	}
 }

@@ -287,6 +287,8 @@ void test_begin(int argc, char **argv, enum test_open open, const struct helper 
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGINT, SIG_DFL); /* a shell's background ignores these two */
+	signal(SIGQUIT, SIG_DFL);
 	if (open != TEST_CLOSED)
 		open_family(open == TEST_WARM);
 	test_pid = getpid();
