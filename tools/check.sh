@@ -2,8 +2,7 @@
 # check.sh BUILDDIR: configure, build and run the tests there; the last line on stdout is
 # "N passed, N failed, N skipped".  Exit non-zero when anything failed.
 #
-# TSan runs the suite "threads" only: it does not see what other processes
-# put in order.  The
+# TSan runs the suite "threads" only: it does not see what other processes put in order.  The
 # other sanitizers leave out the suite "kill", which steps over each instruction and would
 # mostly step over theirs.  Under valgrind it is the suite "unit"; its cases look for what they
 # leave behind themselves, so memcheck's check for leaks, at the end of each process, is not wanted.
