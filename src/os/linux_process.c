@@ -55,6 +55,33 @@ void prongi_os_threads_forget(void)
 	atomic_store_explicit(&own_threads, 0, memory_order_relaxed);
 }
 
+/* Read a line "number (name) state ..." of /proc into text, and store what follows the name, which
+   may hold anything but ends in ')'; "" without one.  0, or -errno when it cannot be opened. */
+static int read_stat(const char *path, char text[512], const char **rest)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, 511);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	*rest = strrchr(text, ')');
+	*rest = *rest ? *rest + 1 : "";
+	return 0;
+}
+
+/* 0: it is not known. */
+static char state_of(int pid)
+{
+	char path[32], text[512];
+	const char *rest;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	return read_stat(path, text, &rest) == 0 && rest[0] ? rest[1] : '\0';
+}
+
 /* Whoever joined a thread was told before the kernel takes it out of the list.  One that is on its
    way out (PF_EXITING, of "number (name) state parent group session tty tpgid flags") runs no
    instruction of the program any more. */
@@ -62,21 +89,15 @@ static bool is_running_thread(const char *tid)
 {
 	char path[64], text[512];
 	unsigned flags = 0;
-	const char *name_end;
-	ssize_t n;
-	int fd;
+	const char *rest;
+	int r;
 
 	snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno != ENOENT && errno != ESRCH;
-	n = read(fd, text, sizeof text - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	name_end = strrchr(text, ')');
-	if (n <= 0 || !name_end ||
-	    sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
-		return n > 0;
+	r = read_stat(path, text, &rest);
+	if (r)
+		return r != -ENOENT && r != -ESRCH;
+	if (sscanf(rest, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+		return text[0];
 	return !(flags & PF_EXITING);
 }
 
@@ -142,20 +163,7 @@ void prongi_os_live_on(void)
 
 bool prongi_os_asleep(int pid)
 {
-	char path[40], text[256];
-	const char *name_end;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = read(fd, text, sizeof text - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	name_end = strrchr(text, ')');
-	return name_end && name_end[1] == ' ' && name_end[2] == 'S';
+	return state_of(pid) == 'S';
 }
 
 void prongi_os_adopt_orphans(void)
@@ -233,23 +241,14 @@ int prongi_os_signal(int pid, int sig, bool (*check)(const void *), const void *
 	return r;
 }
 
-/* Without pidfds: it is gone, or a zombie.  Its name in the line may hold anything but ends in
-   ')'. */
+/* Without pidfds: it is gone, or a zombie. */
 static bool ended_by_proc(int pid)
 {
-	char path[32], text[512], *p;
-	ssize_t n;
-	int fd;
+	char state = state_of(pid);
 
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (!state)
 		return kill(pid, 0) < 0 && errno == ESRCH;
-	n = read(fd, text, sizeof text - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	p = strrchr(text, ')');
-	return p && p[1] && (p[2] == 'Z' || p[2] == 'X');
+	return state == 'Z' || state == 'X';
 }
 
 bool prongi_os_ended(int pid)

@@ -197,6 +197,8 @@ static int start_once(struct prong_process **out, const struct prongi_start *s, 
 	if (pid < 0)
 		prongi_process_refuse(p, pid, "process_start: fork");
 	r = prongi_start_finish(out, p, pid);
+	if (r == PRONGI_STUCK && quietly)
+		kill(pid, SIGKILL); /* our own child, so the number is its own until it is reaped */
 	if (r && pid > 0)
 		prongi_os_reap_quiet(pid, true); /* it has nothing left to wait for */
 	else if (r == 0)

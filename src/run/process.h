@@ -35,8 +35,8 @@ int prongi_start_record(struct prong_process **out, const struct prongi_start *s
 int prongi_start_fill(struct prong_process *p, const struct prongi_start *s, bool forked,
 		      bool parcel);
 
-/* Wait until p runs or was refused; hand it out or say why not.  nanny: its pid, when it has one,
-   which is killed when it cannot make the copy: PRONGI_STUCK (start.c). */
+/* Wait until p runs or was refused; hand it out or say why not.  nanny: its pid, when it has one;
+   PRONGI_STUCK: that one cannot make the copy (start.c). */
 #define PRONGI_STUCK (-10002)
 int prongi_start_finish(struct prong_process **out, struct prong_process *p, int nanny);
 

@@ -201,13 +201,10 @@ static void mind_nanny(struct prong_process *p, int nanny, bool *slept)
 	bool sleeps = prongi_os_asleep(nanny) &&
 		      !atomic_load_explicit(&p->copied, memory_order_relaxed);
 
-	if (prongi_os_ended(nanny)) {
+	if (prongi_os_ended(nanny))
 		prongi_process_refuse(p, -EAGAIN, "process_start: its nanny was killed");
-	} else if (sleeps && *slept) {
+	else if (sleeps && *slept)
 		prongi_process_refuse(p, PRONGI_STUCK, "");
-		if (prongi_phase(prongi_state(p)) == PRONGI_REFUSED)
-			kill(nanny, SIGKILL);
-	}
 	*slept = sleeps;
 }
 
