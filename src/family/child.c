@@ -52,10 +52,10 @@ static _Noreturn void give_up(struct prong_process *p, int error, const char *wh
 
 	snprintf(detail, sizeof detail, "process_start: %s%s%s: %s", what, which[0] ? " " : "",
 		 which, strerror(-error));
-	/* A copy that has no slot after all has not appeared. */
+	/* Without a slot it is as if it had not appeared. */
 	prongi_process_step(p, PRONGI_ASKED, PRONGI_ASKED, 0);
 	prongi_process_refuse(p, error, detail);
-	_exit(0);
+	prongi_child_vanish();
 }
 
 /* --- descriptors ----------------------------------------------------------------------------- */
@@ -258,15 +258,13 @@ void prongi_child_wait_ready(void)
 	touch();
 }
 
-/* The process is what p says; from here on it is a member like others.  copy: the ref of one. */
-static _Noreturn void live(struct prong_process *p, uint64_t copy)
+/* The process is what p says; from here on it is a member like others. */
+static _Noreturn void live(struct prong_process *p)
 {
 	int r;
 
 	prongi_serving = false;
 	prongi_me = p;
-	if (copy && !PRONGI_MUTANT(145) && !prongi_copy_appears(p, copy))
-		prongi_child_vanish();
 	r = prongi_enter();
 	if (r)
 		give_up(p, r, "no slot for one more thread", "");
@@ -278,8 +276,6 @@ static _Noreturn void live(struct prong_process *p, uint64_t copy)
 	set_mask(p->signals);
 	if (prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_os_pid()))
 		prongi_process_wake(p);
-	else if (prongi_phase_of(p) != PRONGI_RUNNING)
-		prongi_child_vanish(); /* the starter has ended; the server repairs the slot */
 	leave_ready();
 	/* seq_cst: pairs with finish() of the guard; a copy must not outlive the family. */
 	if ((prongi_state(p) & PRONGI_ROOT) &&
@@ -291,18 +287,10 @@ static _Noreturn void live(struct prong_process *p, uint64_t copy)
 
 _Noreturn void prongi_child(struct prong_process *p, uint64_t ref, const int *fds, int n)
 {
-	if (prongi_process_ref(p) != ref)
+	if (!prongi_process_appears(p, ref))
 		prongi_child_vanish();
 	umask((mode_t)p->umask);
 	if (p->wish)
 		take_over(p, p->wish, fds, n);
-	live(p, 0);
-}
-
-_Noreturn void prongi_child_forked(struct prong_process *p, uint64_t ref, int nanny,
-				   const int *fds, int n)
-{
-	prongi_child_prepare(nanny);
-	take_over(p, p->wish, fds, n);
-	live(p, ref);
+	live(p);
 }

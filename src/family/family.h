@@ -264,8 +264,13 @@ void prongi_process_gone(struct prong_process *p);
 /* p cannot be started: tell its starter why. */
 void prongi_process_refuse(struct prong_process *p, int error, const char *detail);
 
-/* By a copy, before it has a slot: put its number in.  False: it has been refused. */
-bool prongi_copy_appears(struct prong_process *p, uint64_t ref);
+/* By a child, before it has anything of the family's: put its number in.  From then on it is
+   killed, and repaired, where it is not wanted any more.  False: the record is not its now. */
+bool prongi_process_appears(struct prong_process *p, uint64_t ref);
+
+/* By the starter: p, which waits to be started, is BEING filled again.  False: somebody has begun
+   with it. */
+bool prongi_process_take_back(struct prong_process *p);
 
 /* By its nanny: it ran, and has ended.  False: it had been refused, and the record is not its. */
 bool prongi_copy_ends(struct prong_process *p, uint64_t ref, int pid);
@@ -387,13 +392,9 @@ _Noreturn void prongi_child_vanish(void);
 /* What a child of the server can do before it knows what it will be. */
 void prongi_child_wait_ready(void);
 
-/* The life of a new process of the server, prepared, with the n descriptors of its parcel;
-   unless p is no longer what ref names. */
+/* The life of a new process, prepared, with the n descriptors of its parcel; unless p is no longer
+   what ref names. */
 _Noreturn void prongi_child(struct prong_process *p, uint64_t ref, const int *fds, int n);
-
-/* The same for a copy of the starter, forked by a nanny; prepares itself. */
-_Noreturn void prongi_child_forked(struct prong_process *p, uint64_t ref, int nanny,
-				   const int *fds, int n);
 
 /* What server and guard do to signals, and a child undoes. */
 void prongi_signals_serve(void (*on_child)(int));

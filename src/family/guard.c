@@ -76,7 +76,10 @@ static void await_members(void)
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t v = prongi_state(&prongi_heap->process[i]);
 
-		if (prongi_phase(v) != PRONGI_RUNNING || (v & PRONGI_ROOT))
+		bool runs = prongi_phase(v) == PRONGI_RUNNING ||
+			    (prongi_phase(v) == PRONGI_ASKED && prongi_state_pid(v));
+
+		if (!runs || (v & PRONGI_ROOT))
 			continue;
 		while (!prongi_os_ended(prongi_state_pid(v)) &&
 		       prongi_os_now() < deadline.ns_)

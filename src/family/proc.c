@@ -5,9 +5,11 @@
       BEING -> ASKED     the claimer, when all is filled in
       BEING -> FREE      the claimer, or its repairer
       ASKED -> RUNNING   the child first thing, or the guard for a root
-      ASKED -> REFUSED   the server, or the child that could not do what was wished; but of a copy,
-                         by PRONG_FORK, only as long as it has not put its number in: then it has
-                         a slot, and its end must be repaired
+      ASKED -> ASKED     the child first of all, to put its number in: it has appeared
+      ASKED -> BEING     the starter, to give up, as long as it has not
+      ASKED -> REFUSED   the server, as long as it has not, since then it may have a slot, and its
+                         end must be repaired; or the child itself that cannot do what was
+                         wished, which takes its number out for that
       RUNNING -> DYING   the server, when its wait says so; the guard for a root
       any -> ENDED       the server, when all is repaired
       ENDED, REFUSED -> FREE   whoever sees them with no handle held: the holder when it lets go,
@@ -349,9 +351,29 @@ static bool step_of(struct prong_process *p, uint64_t ref, enum prongi_phase fro
 	}
 }
 
-bool prongi_copy_appears(struct prong_process *p, uint64_t ref)
+bool prongi_process_appears(struct prong_process *p, uint64_t ref)
 {
-	return step_of(p, ref, PRONGI_ASKED, PRONGI_ASKED, prongi_os_pid());
+	int pid = prongi_os_pid();
+	uint64_t v;
+
+	if (PRONGI_MUTANT(145) || step_of(p, ref, PRONGI_ASKED, PRONGI_ASKED, pid))
+		return true;
+	/* The starter may have said already that a ready child runs. */
+	v = prongi_state(p);
+	return prongi_phase(v) == PRONGI_RUNNING && prongi_state_pid(v) == pid &&
+	       prongi_process_ref(p) == ref;
+}
+
+bool prongi_process_take_back(struct prong_process *p)
+{
+	uint64_t v = prongi_state(p);
+
+	while (prongi_phase(v) == PRONGI_ASKED && !prongi_state_pid(v)) {
+		if (step(p, v, prongi_state_with(v, PRONGI_BEING, prongi_os_pid())))
+			return true;
+		v = prongi_state(p);
+	}
+	return false;
 }
 
 bool prongi_copy_ends(struct prong_process *p, uint64_t ref, int pid)
@@ -360,23 +382,17 @@ bool prongi_copy_ends(struct prong_process *p, uint64_t ref, int pid)
 	       step_of(p, ref, PRONGI_RUNNING, PRONGI_RUNNING, pid);
 }
 
-/* True when nobody but itself may refuse the process that v is of. */
-static bool has_appeared(uint64_t v)
-{
-	return (v & PRONGI_FORKED) && prongi_state_pid(v);
-}
-
 void prongi_process_refuse(struct prong_process *p, int error, const char *detail)
 {
 	uint64_t v = prongi_state(p);
 
-	if (prongi_phase(v) != PRONGI_ASKED || has_appeared(v))
-		return; /* somebody else was first, with better words */
+	if (prongi_phase(v) != PRONGI_ASKED || prongi_state_pid(v))
+		return; /* somebody else was first, with better words; or it has appeared */
 	p->error = error;
 	strncpy(p->detail, detail, sizeof p->detail - 1);
 	p->detail[sizeof p->detail - 1] = '\0';
 	/* release in step(): the starter that sees REFUSED sees why. */
-	while (prongi_phase(v) == PRONGI_ASKED && !has_appeared(v)) {
+	while (prongi_phase(v) == PRONGI_ASKED && !prongi_state_pid(v)) {
 		if (step(p, v, prongi_state_with(v, PRONGI_REFUSED, 0))) {
 			prongi_process_wake(p);
 			break;

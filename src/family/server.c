@@ -403,6 +403,16 @@ static _Noreturn void quit(void)
 	_exit(0);
 }
 
+/* Its server has ended before it was begun with, or while its child, which has ended too, was not
+   yet what it should be: its starter asks again, with what this server is. */
+static void begin_again(struct prong_process *p)
+{
+	if (prongi_state_pid(prongi_state(p)))
+		prongi_repair_process(prongi_process_index(p));
+	prongi_process_step(p, PRONGI_ASKED, PRONGI_ASKED, 0);
+	prongi_process_refuse(p, -ECONNRESET, "");
+}
+
 /* What the last server left: processes are gone with it, or wait to be started. */
 static void take_over(void)
 {
@@ -430,8 +440,7 @@ static void take_over(void)
 			prongi_process_dies(p);
 			prongi_process_gone(p);
 		} else if (prongi_phase(v) == PRONGI_ASKED) {
-			/* Its starter asks again, with what this server is. */
-			prongi_process_refuse(p, -ECONNRESET, "");
+			begin_again(p);
 		}
 	}
 	if (!PRONGI_MUTANT(203)) /* the last was at it */

@@ -182,7 +182,8 @@ struct prongi_slot {
 enum prongi_phase {
 	PRONGI_FREE = 0, /* nobody's; block may hold what a dead starter left, the next clears it */
 	PRONGI_BEING,    /* being filled by process pid, the starter; a ready child may wait */
-	PRONGI_ASKED,    /* waits for the server, or for the ready child that took it; pid: 0 */
+	PRONGI_ASKED,    /* waits for the server, or for the ready child that took it; pid: 0, or
+			    the child, which is there but not yet what it should be */
 	PRONGI_RUNNING,  /* pid runs */
 	PRONGI_DYING,    /* pid has ended; the repairer is at it */
 	PRONGI_ENDED,    /* all is cleaned up, the end fields are valid */

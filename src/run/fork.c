@@ -111,7 +111,8 @@ static _Noreturn void nanny(struct prong_process *p, uint64_t ref, int starter, 
 	pid = prongi_os_fork();
 	if (pid == 0) {
 		sigaction(SIGCHLD, &starters, NULL);
-		prongi_child_forked(p, ref, me, fds, n);
+		prongi_child_prepare(me);
+		prongi_child(p, ref, fds, n);
 	}
 	if (pid < 0) {
 		prongi_process_refuse(p, pid, "process_start: fork");

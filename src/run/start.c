@@ -187,12 +187,6 @@ static int send_parcel(struct prong_process *p, const struct prongi_start *s)
 	return r;
 }
 
-/* Take the request back: nobody has begun with it.  False: somebody has. */
-static bool take_back(struct prong_process *p)
-{
-	return prongi_process_step(p, PRONGI_ASKED, PRONGI_BEING, prongi_os_pid());
-}
-
 /* The nanny makes the copy by fork(), which waits for locks of the C library and of fork handlers.
    What another thread of the starter held when the nanny was copied from it is never let go there:
    so one that sleeps before it has made a copy is given up.  slept: it did the last time. */
@@ -242,8 +236,11 @@ int prongi_start_finish(struct prong_process **out, struct prong_process *p, int
 			continue;
 		if (nanny > 0)
 			mind_nanny(p, nanny, &slept);
-		if (!prongi_server_alive() && take_back(p))
+		if (prongi_server_alive())
+			continue;
+		if (prongi_process_take_back(p))
 			return withdraw(p, -ECONNRESET);
+		prongi_server_lost(); /* the child has ended with it */
 	}
 }
 
@@ -266,7 +263,7 @@ static int submit(struct prong_process *p, const struct prongi_start *s, int pid
 		r = -ECONNRESET;
 	else if (r)
 		prongi_fail(r, "process_start: descriptors cannot be sent: %s", strerror(-r));
-	return r && take_back(p) ? withdraw(p, r) : 0;
+	return r && prongi_process_take_back(p) ? withdraw(p, r) : 0;
 }
 
 /* -ECONNRESET: the server was lost meanwhile, try again. */

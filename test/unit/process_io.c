@@ -446,6 +446,41 @@ static void one_file_opened_twice(void **state)
 	CHECK_STR(text, "serstthird");
 }
 
+static int body_reads_pipe(void *arg)
+{
+	prong_process_opts opts = { .in = { .kind = PRONG_PATH, .path = arg } };
+	prong_process *p;
+
+	return prong_process_start(&p, body_sleep, NULL, 0, &opts);
+}
+
+static bool alone(void *arg)
+{
+	prong_family_stats s;
+
+	(void)arg;
+	prong_family_stat(&s);
+	return s.processes == 1;
+}
+
+/* The child waits for the other end of a named pipe when its starter is killed, and goes too. */
+static void a_stream_that_waits_ends_with_the_starter(void **state)
+{
+	char path[] = "/tmp/prong-unit-XXXXXX";
+	prong_process *p;
+	int fd;
+
+	(void)state;
+	CHECK(mkdtemp(path) != NULL && rmdir(path) == 0 && mkfifo(path, 0600) == 0);
+	p = start(body_reads_pipe, path, sizeof path);
+	sleep_ms(50 * slowness());
+	kill_and_end(p);
+	CHECK(wait_until(alone, NULL, HANG_MS));
+	fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	CHECK_EQ(fd < 0 ? errno : 0, ENXIO);
+	CHECK_EQ(unlink(path), 0);
+}
+
 static const struct helper helpers[] = {
 	{ "streams", helper_streams },
 	{ "atexit", helper_atexit },
@@ -468,6 +503,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(streams_that_change_between_starts),
 	CASE(closed_streams),
 	CASE(one_file_opened_twice),
+	CASE(a_stream_that_waits_ends_with_the_starter),
 };
 
 TEST_MAIN(tests, TEST_WARM, helpers)
