@@ -148,15 +148,14 @@ static int take_ready(struct prong_process *p)
 	return 0;
 }
 
-/* The record is filled in.  Where there is nothing to confirm, it runs as of now: the child
-   needs not
-   say so.  False: the child was killed before. */
+/* The record is filled in.  Where there is nothing to confirm, and slots enough that the child will
+   have one, it runs as of now: the child needs not say so.  False: the child was killed before. */
 static bool release_ready(struct prong_process *p, int pid)
 {
 	/* seq_cst: pairs with ready_lost() of the server; one of us sees the other. */
 	if (atomic_load_explicit(&p->lost, memory_order_seq_cst))
 		return false;
-	if (!p->wish)
+	if (!p->wish && prongi_slots_used() < PRONGI_SLOTS)
 		prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, pid);
 	prongi_process_wake(p);
 	return true;

@@ -298,6 +298,58 @@ static void handles_run_out(void **state)
 	free(p);
 }
 
+/* Threads that take part, as many as there can be: nothing more is started then, and said so. */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static void *takes_part(void *arg)
+{
+	atomic_int *n = arg;
+
+	prong_free(prong_alloc(1));
+	atomic_fetch_add(n, 1);
+	pthread_mutex_lock(&gate);
+	pthread_mutex_unlock(&gate);
+	return NULL;
+}
+
+static int helper_slots(const char *arg)
+{
+	enum { MOST = 16383 };
+	pthread_t *t = calloc(MOST, sizeof *t);
+	atomic_int taking = 0;
+	pthread_attr_t attr;
+	prong_process *p = NULL;
+	int zero = 0, n = 0;
+
+	(void)arg;
+	CHECK_OK(prong_open(NULL));
+	CHECK_EQ(run(body_return, &zero, sizeof zero), 0);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 65536);
+	pthread_mutex_lock(&gate);
+	while (n < MOST && pthread_create(&t[n], &attr, takes_part, &taking) == 0)
+		n++;
+	CHECK(wait_for(&taking, n));
+	if (n == MOST) {
+		CHECK_EQ(prong_process_start(&p, body_return, &zero, sizeof zero, NULL), -ENOSPC);
+		CHECK(p == NULL && strstr(prong_error_detail(), "slot"));
+	}
+	pthread_mutex_unlock(&gate);
+	for (int i = 0; i < n; i++)
+		pthread_join(t[i], NULL);
+	CHECK_EQ(run(body_return, &zero, sizeof zero), 0);
+	free(t);
+	return n == MOST ? 0 : HELPER_SKIP;
+}
+
+static void slots_run_out(void **state)
+{
+	(void)state;
+	if (slowness() > 1)
+		SKIP("too many threads for here");
+	helper_run("slots", NULL);
+}
+
 /* Starters side by side, threads and processes. */
 static void *starts_many(void *arg)
 {
@@ -332,6 +384,11 @@ static void many_starters(void **state)
 	}
 }
 
+static const struct helper helpers[] = {
+	{ "slots", helper_slots },
+	{ NULL, NULL },
+};
+
 static const struct CMUnitTest tests[] = {
 	CASE(starts_beside_64_threads_in_malloc),
 	CASE(in_a_row_they_leave_nothing),
@@ -341,6 +398,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(many_forks_of_the_host),
 	CASE(many_starters),
 	CASE(handles_run_out),
+	CASE(slots_run_out),
 };
 
-TEST_MAIN(tests, TEST_WARM, NULL)
+TEST_MAIN(tests, TEST_WARM, helpers)
