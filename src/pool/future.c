@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #define ROUSE_MS 5
+#define POLITE   8 /* looks until the processor is offered to others */
 
 /* --- is it one? ----------------------------------------------------------------------------- */
 
@@ -173,14 +174,30 @@ static int sleep_on(struct prong_pool *pool, struct prong_future *f, uint64_t v,
 	return sleep_or_rouse(pool, a, n, roused, deadline);
 }
 
+struct awake {
+	struct prongi_looks looks;
+	bool woke; /* the worker: no use to look for what it does before it has begun */
+	bool gave_way;
+};
+
+/* False: the caller shall look again. */
+static bool looked_enough(struct awake *a)
+{
+	if (!a->gave_way && (a->woke || a->looks.n == POLITE)) {
+		a->gave_way = true;
+		prongi_give_way();
+		return false;
+	}
+	return a->woke || !prongi_look_again(&a->looks);
+}
+
 static int wait_for(struct prong_pool *pool, struct prong_future *f, prong_time deadline)
 {
-	struct prongi_looks looks = { prongi_todo_woke ? PRONGI_LOOKED_ENOUGH : 0, 0 };
+	struct awake awake = { .woke = prongi_todo_woke };
 	bool roused = false;
 	int r = 0;
 
 	prongi_todo_woke = false;
-
 	while (r == 0) {
 		uint64_t v = prongi_task_look(f);
 
@@ -188,7 +205,7 @@ static int wait_for(struct prong_pool *pool, struct prong_future *f, prong_time 
 			return 0;
 		if (deadline.ns_ <= 0)
 			return PRONG_TIMEDOUT;
-		if (!prongi_look_again(&looks))
+		if (looked_enough(&awake))
 			r = sleep_on(pool, f, v, &roused, deadline);
 	}
 	return prongi_task_over(prongi_task_look(f)) ? 0 : r;

@@ -46,8 +46,8 @@ void prongi_todo_fini(struct prongi_todo *t);
 /* Put index at the end, and wake one who waits.  0, PRONG_FULL, -ENOMEM. */
 int prongi_todo_put(struct prongi_todo *t, uint32_t index);
 
-/* This thread's last puts have woken somebody.  Who waits for his answer had better sleep than look
-   for it: the other may have been put on the processor that the looks would keep busy. */
+/* This thread's last puts have woken somebody.  Who waits for his answer had better give way, and
+   sleep, than look for it: the other may be on the processor that the looks would keep busy. */
 extern _Thread_local bool prongi_todo_woke __attribute__((tls_model("initial-exec")));
 
 /* Take the first entry out; *journal holds it, + 1, from before that on, or 0.  False: none. */

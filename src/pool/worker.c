@@ -4,6 +4,7 @@
    whoever dies has lost nothing. */
 #include "pool/extra.h"
 #include "os/thread_os.h"
+#include "sync/word.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ struct worker {
 	struct prong_pool *pool;
 	struct prongi_worker *w;
 	uint32_t tasks; /* that it has run */
+	bool slept;     /* before it took its last task */
 	int64_t now;    /* what the clock says, if that has been read just now; else 0 */
 };
 
@@ -82,17 +84,28 @@ static bool anything(const struct worker *me)
 	return false;
 }
 
-static bool look_awake(const struct worker *me)
+static void pause_a_while(void)
 {
+	for (int k = 0; k < 32; k++)
+		prongi_os_pause();
+}
+
+static bool look_awake(struct worker *me)
+{
+	bool slept = me->slept;
+
+	me->slept = false;
 	for (int i = 0; i < LOOKS && prongi_spins && wanted(me); i++) {
 		if (anything(me))
 			return true;
-		if (i == POLITE) { /* whoever it has just woken may be on this one */
+		/* Who waits for what it has done may wait for this processor: surely so when it was
+		   woken for that, and did not run on another. */
+		if (i == 0 && slept)
+			prongi_give_way();
+		else if (i == POLITE)
 			prongi_os_yield();
-			continue;
-		}
-		for (int k = 0; k < 32; k++)
-			prongi_os_pause();
+		else
+			pause_a_while();
 	}
 	return false;
 }
@@ -156,6 +169,7 @@ static bool rest(struct worker *me)
 		r = sleep_once(me, until);
 	atomic_store_explicit(&me->w->idle, 0, memory_order_seq_cst);
 	turn_over(&me->w->idling, &me->w->busy);
+	me->slept = true;
 	return r == 0 || anything(me);
 }
 

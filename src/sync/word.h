@@ -92,10 +92,12 @@ struct prongi_looks {
 	int n, pause; /* zero at first */
 };
 
-#define PRONGI_LOOKED_ENOUGH 1000 /* n of who shall sleep at once */
-
 /* Pause before the next look.  Return false when it is time to sleep. */
 bool prongi_look_again(struct prongi_looks *looks);
+
+/* Before a sleep, by who has just woken whoever it is going to wait for: that one is often on this
+   processor, and done before the sleep would have begun.  Does nothing while it would take long. */
+void prongi_give_way(void);
 
 /* For prong_wait(): what to sleep on until e may be set.  Then ask again, then sleep (event.c). */
 struct prong_event;
