@@ -115,6 +115,12 @@ void trial_let_go(struct kill_trial *t, int i);
    it need not sleep any more. */
 bool trial_let_victim_go(struct kill_trial *t, pid_t victim, bool to_its_end);
 
+/* Let other i, which runs, go on until it sleeps or has ended. */
+void trial_settle(struct kill_trial *t, int i);
+
+/* What a process says that has ended. */
+unsigned trial_verdict(int status);
+
 /* Let the victim, held at p, go to its end. */
 void trial_go_on(struct kill_trial *t, pid_t victim, const struct point *p);
 

@@ -157,7 +157,7 @@ static int run_check(void *arg)
 }
 
 /* What it means that a process ended like this. */
-static unsigned verdict(int status)
+unsigned trial_verdict(int status)
 {
 	if (WIFEXITED(status))
 		return (unsigned)WEXITSTATUS(status);
@@ -172,7 +172,7 @@ static unsigned run(struct kill_trial *t, int (*body)(void *))
 	struct trace_event e = trace_wait(pid, kill_patience_ms, false);
 
 	if (e.rest == TRACE_GONE)
-		return verdict(e.status);
+		return trial_verdict(e.status);
 	trace_kill(pid);
 	return KILL_STUCK;
 }
@@ -182,11 +182,10 @@ static unsigned run(struct kill_trial *t, int (*body)(void *))
 static void over(struct kill_trial *t, int i, int status)
 {
 	t->other[i].over = true;
-	t->bad |= verdict(status);
+	t->bad |= trial_verdict(status);
 }
 
-/* Let other i go until it sleeps or has ended. */
-static void settle(struct kill_trial *t, int i)
+void trial_settle(struct kill_trial *t, int i)
 {
 	pid_t pid = t->other[i].pid;
 
@@ -224,14 +223,14 @@ void kill_place(struct kill_trial *t, int i)
 {
 	if (!t->other[i].pid)
 		start(t, i, t->hold);
-	settle(t, i);
+	trial_settle(t, i);
 }
 
 void kill_pass(struct kill_trial *t, int gate, int i)
 {
 	kill_open(gate);
 	if (!t->other[i].over)
-		settle(t, i);
+		trial_settle(t, i);
 }
 
 static void stop(struct kill_trial *t, int i)
@@ -470,7 +469,7 @@ bool trial_hold_peer(struct kill_trial *t, const struct death *death)
 void trial_let_go(struct kill_trial *t, int i)
 {
 	trace_continue(t->other[i].pid, 0);
-	settle(t, i);
+	trial_settle(t, i);
 }
 
 bool trial_others_wait(struct kill_trial *t)
@@ -480,67 +479,10 @@ bool trial_others_wait(struct kill_trial *t)
 	start_rest(t, 0, KILL_OTHERS - 1);
 	for (int i = 0; i < KILL_OTHERS - 1; i++) {
 		if (t->other[i].pid && !t->other[i].over)
-			settle(t, i);
+			trial_settle(t, i);
 		wait |= t->other[i].pid && !t->other[i].over;
 	}
 	return wait;
-}
-
-/* Through one system call, in which it may be asleep already. */
-static struct trace_event cross_on(struct kill_trial *t, pid_t pid, int *naps, bool asleep)
-{
-	if (!asleep) {
-		struct trace_event e;
-
-		trace_to_syscall(pid);
-		e = trace_wait(pid, kill_patience_ms, true);
-		if (e.rest != TRACE_ASLEEP)
-			return e;
-	}
-	if (t->s->asleep)
-		t->s->asleep(t, *naps);
-	++*naps;
-	return trace_wait(pid, kill_patience_ms, false);
-}
-
-void trial_go_on(struct kill_trial *t, pid_t pid, const struct point *p)
-{
-	int naps = p->naps;
-	struct trace_event e = { TRACE_TRAP, 0 };
-
-	if (p->inside)
-		e = cross_on(t, pid, &naps, true);
-	while (e.rest == TRACE_TRAP || e.rest == TRACE_SYSCALL) {
-		trace_to_syscall(pid);
-		e = trace_wait(pid, kill_patience_ms, false);
-		if (e.rest == TRACE_SYSCALL)
-			e = cross_on(t, pid, &naps, false);
-	}
-	if (e.rest == TRACE_GONE) {
-		t->bad |= verdict(e.status);
-		return;
-	}
-	t->bad |= kill_because(KILL_STUCK, "the victim does not go on");
-	trace_kill(pid);
-}
-
-bool trial_let_victim_go(struct kill_trial *t, pid_t pid, bool to_its_end)
-{
-	struct trace_event e = { TRACE_TRAP, 0 };
-
-	while (e.rest == TRACE_TRAP) {
-		trace_continue(pid, 0);
-		e = trace_wait(pid, kill_patience_ms, !to_its_end);
-	}
-	if (e.rest == TRACE_ASLEEP)
-		return false;
-	if (e.rest == TRACE_GONE) {
-		t->bad |= verdict(e.status);
-		return true;
-	}
-	t->bad |= kill_because(KILL_STUCK, "the victim does not go on");
-	trace_kill(pid);
-	return true;
 }
 
 uint64_t trial_key(struct kill_trial *t, bool crossed)
