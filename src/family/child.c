@@ -52,9 +52,7 @@ static _Noreturn void give_up(struct prong_process *p, int error, const char *wh
 
 	snprintf(detail, sizeof detail, "process_start: %s%s%s: %s", what, which[0] ? " " : "",
 		 which, strerror(-error));
-	/* Without a slot it is as if it had not appeared. */
-	prongi_process_step(p, PRONGI_ASKED, PRONGI_ASKED, 0);
-	prongi_process_refuse(p, error, detail);
+	prongi_process_give_up(p, error, detail);
 	prongi_child_vanish();
 }
 

@@ -261,8 +261,15 @@ void prongi_process_dies(struct prong_process *p);
 /* All that is done, and p can be reaped or was: tell who waits. */
 void prongi_process_gone(struct prong_process *p);
 
-/* p cannot be started: tell its starter why. */
-void prongi_process_refuse(struct prong_process *p, int error, const char *detail);
+/* The process that ref names, if no child has appeared, cannot be started: tell its starter why. */
+void prongi_process_refuse(struct prong_process *p, uint64_t ref, int error, const char *detail);
+
+/* The same by the child itself, which has no slot. */
+void prongi_process_give_up(struct prong_process *p, int error, const char *detail);
+
+/* p, in state v, was not begun with when its server ended, or its child, which has ended too, was
+   not yet what it should be: its starter asks again.  Does nothing when it is not so any more. */
+void prongi_process_begin_again(struct prong_process *p, uint64_t v);
 
 /* By a child, before it has anything of the family's: put its number in.  From then on it is
    killed, and repaired, where it is not wanted any more.  False: the record is not its now. */
@@ -358,8 +365,8 @@ extern bool prongi_serving;
 /* The life of the server. */
 _Noreturn void prongi_serve(int guard, int up);
 
-/* Kill p, by the server, because its starter has ended. */
-void prongi_child_kill(struct prong_process *p);
+/* Kill the process that ref names, because its starter has ended. */
+void prongi_child_kill(struct prong_process *p, uint64_t ref);
 
 /* --- the guard, and opening and closing a server (guard.c) --------------------------------- */
 
@@ -378,8 +385,12 @@ int prongi_server_watch_me(void);
 /* The life of a guard that watches the server with this pid, 0: one that it forks first. */
 _Noreturn void prongi_guard(int server, int up);
 
-/* Without a server for good: end what it left, so that nobody waits for ever. */
+/* Without a server for good: end what it left, so that nobody waits for ever.  May find that there
+   is one, or another thread at it, and do nothing. */
 void prongi_server_lost(void);
+
+/* By a new server, before it does the same: wait until nobody is at it. */
+void prongi_await_mender(void);
 
 /* --- children (child.c, children.c) -------------------------------------------------------- */
 

@@ -17,6 +17,7 @@
 
 #define S (&prongi_heap->server)
 #define WATCH_TRIES 100 /* of 50 ms */
+#define FORKED_MS   20
 
 _Static_assert(PRONGI_WATCHED > PRONGI_PROCESSES, "each root can be watched");
 
@@ -111,7 +112,8 @@ static void end_copies(void)
 		/* seq_cst: pairs with the CAS of a copy that begins to run. */
 		if (atomic_load_explicit(&prongi_heap->process[i].state, memory_order_seq_cst) &
 		    PRONGI_FORKED)
-			prongi_child_kill(&prongi_heap->process[i]);
+			prongi_child_kill(&prongi_heap->process[i],
+					  prongi_process_ref(&prongi_heap->process[i]));
 }
 
 static _Noreturn void finish(void)
@@ -173,7 +175,8 @@ static bool watches(uint64_t ref)
 static void root_ended(struct prong_process *p)
 {
 	if (prongi_state(p) & PRONGI_FORKED) {
-		prongi_process_refuse(p, -EAGAIN, "process_start: killed before it ran");
+		prongi_process_refuse(p, prongi_process_ref(p), -EAGAIN,
+				      "process_start: killed before it ran");
 		if (prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING,
 					prongi_state_pid(prongi_state(p))))
 			prongi_process_wake(p);
@@ -429,25 +432,101 @@ int prongi_server_close(prong_time deadline)
 	return 0;
 }
 
+/* --- without one ------------------------------------------------------------------------------ */
+
+#define MEND_MS 2000 /* a mender that is stopped is not waited for longer */
+
+/* One thread at a time, as repair wants it.  False: another is at it. */
+static bool begin_to_mend(void)
+{
+	int32_t who = 0;
+
+	/* acq_rel: pairs with the release in prongi_server_lost(). */
+	while (!atomic_compare_exchange_strong_explicit(&S->mender, &who, prongi_os_tid(),
+							memory_order_acq_rel, memory_order_relaxed))
+		if (who && !prongi_os_ended(who))
+			return false;
+	return true;
+}
+
+void prongi_await_mender(void)
+{
+	prong_time deadline = prong_in_ms(MEND_MS);
+	int who;
+
+	/* acquire: pairs with the release in prongi_server_lost(). */
+	while ((who = atomic_load_explicit(&S->mender, memory_order_acquire)) != 0 &&
+	       !prongi_os_ended(who) && prongi_os_now() < deadline.ns_)
+		prongi_os_sleep(prong_in_ms(1));
+}
+
+/* A copy is ended by its nanny, and that by nobody when there is no guard. */
+static void mend_copy(struct prong_process *p)
+{
+	int nanny = prongi_nanny_of(p), pid = prongi_state_pid(prongi_state(p));
+
+	if (!nanny || !prongi_os_ended(nanny) || (pid && !prongi_os_ended(pid)))
+		return;
+	root_ended(p);
+	if (prongi_phase_of(p) != PRONGI_DYING)
+		return;
+	prongi_process_note_end(p, NULL, true);
+	prongi_process_dies(p);
+	prongi_process_gone(p);
+}
+
+static void mend(struct prong_process *p)
+{
+	uint64_t v = prongi_state(p);
+
+	if (v & PRONGI_ROOT) {
+		if (v & PRONGI_FORKED)
+			mend_copy(p);
+		return;
+	}
+	if (prongi_phase(v) == PRONGI_ASKED) {
+		prongi_process_begin_again(p, v);
+		v = prongi_state(p);
+	}
+	if (prongi_phase(v) == PRONGI_RUNNING || prongi_phase(v) == PRONGI_DYING) {
+		prongi_process_note_end(p, NULL, true);
+		prongi_process_dies(p);
+		prongi_process_gone(p);
+	}
+}
+
+static bool gone(const _Atomic int32_t *word)
+{
+	int pid = atomic_load_explicit(word, memory_order_relaxed);
+
+	return !pid || prongi_os_ended(pid);
+}
+
+/* Both have ended: one that is left brings the other back, or quits and ends its children. */
+static bool lost(void)
+{
+	return gone(&S->guard) && gone(&S->pid);
+}
+
 void prongi_server_lost(void)
 {
 	uint32_t up = PRONGI_SERVER_UP;
 	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
 
-	/* acq_rel: pairs with prongi_server_state(); and sees what the server has written last. */
-	atomic_compare_exchange_strong_explicit(&S->state, &up, PRONGI_NO_SERVER,
-						memory_order_acq_rel, memory_order_relaxed);
-	await_members();
-	for (uint32_t i = 0; i < n; i++) {
-		struct prong_process *p = &prongi_heap->process[i];
-		uint64_t v = prongi_state(p);
-		enum prongi_phase phase = prongi_phase(v);
-
-		if ((v & PRONGI_ROOT) ||
-		    (phase != PRONGI_RUNNING && phase != PRONGI_DYING && phase != PRONGI_ASKED))
-			continue;
-		prongi_process_note_end(p, NULL, true);
-		prongi_process_dies(p);
-		prongi_process_gone(p);
+	if (!lost() || !begin_to_mend())
+		return;
+	/* One that was forked just now may not have said its number yet. */
+	prongi_os_sleep(prong_in_ms(FORKED_MS));
+	if (lost()) {
+		/* acq_rel: pairs with prongi_server_state(); and sees what the server has written
+		   last. */
+		atomic_compare_exchange_strong_explicit(&S->state, &up, PRONGI_NO_SERVER,
+							memory_order_acq_rel,
+							memory_order_relaxed);
+		await_members();
+		for (uint32_t i = 0; i < n; i++)
+			mend(&prongi_heap->process[i]);
 	}
+	/* release: pairs with begin_to_mend(). */
+	atomic_store_explicit(&S->mender, 0, memory_order_release);
 }

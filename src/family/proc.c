@@ -4,14 +4,17 @@
       FREE -> BEING      whoever claims it, naming its own pid: a starter, or a root for itself
       BEING -> ASKED     the claimer, when all is filled in
       BEING -> FREE      the claimer, or its repairer
-      ASKED -> RUNNING   the child first thing, or the guard for a root
-      ASKED -> ASKED     the child first of all, to put its number in: it has appeared
-      ASKED -> BEING     the starter, to give up, as long as it has not
-      ASKED -> REFUSED   the server, as long as it has not, since then it may have a slot, and its
-                         end must be repaired; or the child itself that cannot do what was
-                         wished, which takes its number out for that
+      ASKED -> ASKED     the child first of all, to put its number in: it has appeared.  Of two
+                         children one does
+      ASKED -> RUNNING   the child when it is what was wished; the starter for a ready child, where
+                         nothing is; the guard for a root; who repairs it, if it died before
+      ASKED -> BEING     the starter, to give up, as long as no child has appeared
+      ASKED -> REFUSED   the server, the guard, the starter or the nanny, as long as none has, since
+                         then it may have a slot, and its end must be repaired; or the child that
+                         cannot do what was wished, and has no slot; or who repairs what a lost
+                         server left
       RUNNING -> DYING   the server, when its wait says so; the guard for a root
-      any -> ENDED       the server, when all is repaired
+      any -> ENDED       the server, when all is repaired; without one, who waits for it
       ENDED, REFUSED -> FREE   whoever sees them with no handle held: the holder when it lets go,
                          the server when nobody holds it
    A record that is freed may keep a block of the heap: the server must not enter the allocator, for
@@ -49,11 +52,17 @@ bool prongi_process_step(struct prong_process *p, enum prongi_phase from, enum p
 	}
 }
 
-uint64_t prongi_process_ref(const struct prong_process *p)
+/* The ref of p's process when its state was v. */
+static uint64_t ref_at(const struct prong_process *p, uint64_t v)
 {
-	uint64_t generation = (prongi_state(p) & PRONGI_GEN_MASK) >> PRONGI_GEN_SHIFT;
+	uint64_t generation = (v & PRONGI_GEN_MASK) >> PRONGI_GEN_SHIFT;
 
 	return generation << 32 | (prongi_process_index(p) + 1);
+}
+
+uint64_t prongi_process_ref(const struct prong_process *p)
+{
+	return ref_at(p, prongi_state(p));
 }
 
 struct prong_process *prongi_process_by_ref(uint64_t ref)
@@ -258,13 +267,15 @@ static void end_children(struct prong_process *p)
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct prong_process *c = &prongi_heap->process[i];
+		uint64_t child = prongi_process_ref(c);
 
+		/* In use by its starter, who is dead: nobody frees it before HELD is gone. */
 		if (prongi_phase_of(c) == PRONGI_FREE ||
 		    atomic_load_explicit(&c->parent, memory_order_relaxed) != ref)
 			continue;
 		/* acq_rel: pairs with prongi_state(), like every change of a state. */
 		atomic_fetch_and_explicit(&c->state, ~PRONGI_HELD, memory_order_acq_rel);
-		prongi_child_kill(c);
+		prongi_child_kill(c, child);
 		let_go_if_unheld(c);
 	}
 }
@@ -343,8 +354,7 @@ static bool step_of(struct prong_process *p, uint64_t ref, enum prongi_phase fro
 	for (;;) {
 		uint64_t v = prongi_state(p);
 
-		if ((v & PRONGI_GEN_MASK) >> PRONGI_GEN_SHIFT != ref >> 32 ||
-		    prongi_phase(v) != from)
+		if (ref_at(p, v) != ref || prongi_phase(v) != from)
 			return false;
 		if (step(p, v, prongi_state_with(v, to, pid)))
 			return true;
@@ -353,22 +363,26 @@ static bool step_of(struct prong_process *p, uint64_t ref, enum prongi_phase fro
 
 bool prongi_process_appears(struct prong_process *p, uint64_t ref)
 {
+	uint64_t v = prongi_state(p);
 	int pid = prongi_os_pid();
-	uint64_t v;
 
-	if (PRONGI_MUTANT(145) || step_of(p, ref, PRONGI_ASKED, PRONGI_ASKED, pid))
+	if (PRONGI_MUTANT(145))
 		return true;
+	while (prongi_waits(v) && ref_at(p, v) == ref) {
+		if (step(p, v, prongi_state_with(v, PRONGI_ASKED, pid)))
+			return true;
+		v = prongi_state(p);
+	}
 	/* The starter may have said already that a ready child runs. */
-	v = prongi_state(p);
 	return prongi_phase(v) == PRONGI_RUNNING && prongi_state_pid(v) == pid &&
-	       prongi_process_ref(p) == ref;
+	       ref_at(p, v) == ref;
 }
 
 bool prongi_process_take_back(struct prong_process *p)
 {
 	uint64_t v = prongi_state(p);
 
-	while (prongi_phase(v) == PRONGI_ASKED && !prongi_state_pid(v)) {
+	while (prongi_waits(v)) {
 		if (step(p, v, prongi_state_with(v, PRONGI_BEING, prongi_os_pid())))
 			return true;
 		v = prongi_state(p);
@@ -382,22 +396,45 @@ bool prongi_copy_ends(struct prong_process *p, uint64_t ref, int pid)
 	       step_of(p, ref, PRONGI_RUNNING, PRONGI_RUNNING, pid);
 }
 
-void prongi_process_refuse(struct prong_process *p, int error, const char *detail)
+/* p, which is as in v but for HELD, becomes refused, or is something else by then. */
+static void refuse(struct prong_process *p, uint64_t v, int error, const char *detail)
 {
-	uint64_t v = prongi_state(p);
+	uint64_t now = v;
 
-	if (prongi_phase(v) != PRONGI_ASKED || prongi_state_pid(v))
-		return; /* somebody else was first, with better words; or it has appeared */
 	p->error = error;
 	strncpy(p->detail, detail, sizeof p->detail - 1);
 	p->detail[sizeof p->detail - 1] = '\0';
 	/* release in step(): the starter that sees REFUSED sees why. */
-	while (prongi_phase(v) == PRONGI_ASKED && !prongi_state_pid(v)) {
-		if (step(p, v, prongi_state_with(v, PRONGI_REFUSED, 0))) {
+	while (!((now ^ v) & ~PRONGI_HELD)) {
+		if (step(p, now, prongi_state_with(now, PRONGI_REFUSED, 0))) {
 			prongi_process_wake(p);
 			break;
 		}
-		v = prongi_state(p);
+		now = prongi_state(p);
 	}
 	let_go_if_unheld(p);
+}
+
+void prongi_process_refuse(struct prong_process *p, uint64_t ref, int error, const char *detail)
+{
+	uint64_t v = prongi_state(p);
+
+	/* Else somebody was first, with better words; or it has appeared. */
+	if (prongi_waits(v) && ref_at(p, v) == ref)
+		refuse(p, v, error, detail);
+}
+
+void prongi_process_give_up(struct prong_process *p, int error, const char *detail)
+{
+	uint64_t v = prongi_state(p);
+
+	if (prongi_phase(v) == PRONGI_ASKED && prongi_state_pid(v) == prongi_os_pid())
+		refuse(p, v, error, detail);
+}
+
+void prongi_process_begin_again(struct prong_process *p, uint64_t v)
+{
+	if (prongi_state_pid(v))
+		prongi_repair_process(prongi_process_index(p));
+	refuse(p, v, -ECONNRESET, "");
 }

@@ -51,21 +51,30 @@ static bool known(int pid)
 	return me.ref[pid] || (me.guard_is_child && pid == me.guard);
 }
 
-/* It runs, or is a copy that is about to and has appeared. */
+/* A child that runs, or is about to and has appeared. */
+struct child {
+	const struct prong_process *p;
+	uint64_t ref;
+	int pid;
+};
+
 static bool lives(const void *ctx)
 {
-	uint64_t v = prongi_state(ctx);
+	const struct child *c = ctx;
+	uint64_t v = prongi_state(c->p);
 
-	return prongi_phase(v) == PRONGI_RUNNING ||
-	       (prongi_phase(v) == PRONGI_ASKED && prongi_state_pid(v));
+	return (prongi_phase(v) == PRONGI_RUNNING || prongi_phase(v) == PRONGI_ASKED) &&
+	       prongi_state_pid(v) == c->pid && prongi_process_ref(c->p) == c->ref;
 }
 
-void prongi_child_kill(struct prong_process *p)
+void prongi_child_kill(struct prong_process *p, uint64_t ref)
 {
-	if (prongi_phase_of(p) == PRONGI_ASKED)
-		prongi_process_refuse(p, -ECANCELED, "process_start: the starter has ended");
-	if (lives(p))
-		prongi_os_signal(prongi_state_pid(prongi_state(p)), SIGKILL, lives, p);
+	struct child c = { p, ref, 0 };
+
+	prongi_process_refuse(p, ref, -ECANCELED, "process_start: the starter has ended");
+	c.pid = prongi_state_pid(prongi_state(p));
+	if (c.pid && lives(&c))
+		prongi_os_signal(c.pid, SIGKILL, lives, &c);
 }
 
 /* --- starting ------------------------------------------------------------------------------ */
@@ -93,16 +102,16 @@ static void launch(struct prong_process *p, const int *fds, int n)
 		prongi_child(p, ref, fds, n);
 	}
 	if (pid < 0) {
-		prongi_process_refuse(p, pid, "process_start: fork");
+		prongi_process_refuse(p, ref, pid, "process_start: fork");
 		return;
 	}
 	me.ref[pid] = ref;
 	atomic_fetch_add_explicit(&S->started, 1, memory_order_relaxed);
 }
 
-static bool asked(const struct prong_process *p)
+static bool parcel_comes(const struct prong_process *p)
 {
-	return prongi_phase_of(p) == PRONGI_ASKED;
+	return atomic_load_explicit(&p->parcel, memory_order_relaxed);
 }
 
 static void serve_asked(void)
@@ -118,7 +127,8 @@ static void serve_asked(void)
 			struct prong_process *p =
 				&prongi_heap->process[w * 64 + (uint32_t)__builtin_ctzll(bits)];
 
-			if (asked(p))
+			/* The bit may be of an earlier process of the record. */
+			if (prongi_waits(prongi_state(p)) && !parcel_comes(p))
 				launch(p, NULL, 0);
 		}
 	}
@@ -126,12 +136,14 @@ static void serve_asked(void)
 
 /* --- the ready child ------------------------------------------------------------------------- */
 
-/* The record that a TAKEN word names, or NULL when that has been given up meanwhile. */
-static struct prong_process *taken_by(uint64_t word)
+/* The record that a TAKEN word names, and its ref; or NULL when that has been given up
+   meanwhile. */
+static struct prong_process *taken_by(uint64_t word, uint64_t *ref)
 {
 	struct prong_process *p = &prongi_heap->process[(word >> 16) & (PRONGI_PROCESSES - 1)];
 
-	return prongi_ready_taken(word, p) == word ? p : NULL;
+	*ref = prongi_process_ref(p);
+	return prongi_ready_taken(word, p) == word && prongi_process_ref(p) == *ref ? p : NULL;
 }
 
 /* Its starter fills the record in while the child wakes up: soon, so look a while before
@@ -150,10 +162,8 @@ static void await_starter(struct prong_process *p, uint64_t ref)
 	}
 }
 
-static _Noreturn void be_taken(struct prong_process *p)
+static _Noreturn void be_taken(struct prong_process *p, uint64_t ref)
 {
-	uint64_t ref = prongi_process_ref(p);
-
 	await_starter(p, ref);
 	if (prongi_phase_of(p) == PRONGI_ASKED || prongi_phase_of(p) == PRONGI_RUNNING)
 		prongi_child(p, ref, NULL, 0);
@@ -174,10 +184,11 @@ static _Noreturn void be_ready(int k, int server)
 		uint64_t v = atomic_load_explicit(&S->ready[k], memory_order_acquire);
 
 		if ((v & 3) == PRONGI_READY_TAKEN && prongi_state_pid(v) == pid) {
-			struct prong_process *p = taken_by(v);
+			uint64_t ref;
+			struct prong_process *p = taken_by(v, &ref);
 
 			if (p)
-				be_taken(p);
+				be_taken(p, ref);
 			prongi_child_vanish();
 		}
 		prongi_os_wait(prongi_low(&S->ready[k]), (uint32_t)v, PRONG_FOREVER, true);
@@ -227,10 +238,11 @@ static void serve_parcel(uint64_t word, const int *fds, int n)
 {
 	struct prong_process *p = prongi_process_by_ref(word);
 
-	if (!p || !asked(p) || !p->wish || !atomic_load_explicit(&p->parcel, memory_order_relaxed))
+	if (!p || !prongi_waits(prongi_state(p)) || !p->wish || !parcel_comes(p))
 		return;
 	if (n < 0)
-		prongi_process_refuse(p, n, "process_start: the server cannot take descriptors");
+		prongi_process_refuse(p, word, n,
+				      "process_start: the server cannot take descriptors");
 	else if (n == 3 + (int)p->wish->nfds)
 		launch(p, fds, n);
 }
@@ -259,7 +271,7 @@ static struct prong_process *ready_ended(int pid)
 	struct prong_process *p = NULL;
 
 	for (int k = 0; k < PRONGI_READY; k++) {
-		uint64_t v = prongi_ready_waits(pid);
+		uint64_t v = prongi_ready_waits(pid), ref;
 
 		/* acquire: pairs with the release in leave_ready(): RUNNING is seen. */
 		if (atomic_compare_exchange_strong_explicit(&S->ready[k], &v, PRONGI_READY_NONE,
@@ -268,7 +280,7 @@ static struct prong_process *ready_ended(int pid)
 			continue;
 		if ((v & 3) != PRONGI_READY_TAKEN || prongi_state_pid(v) != pid)
 			continue;
-		p = taken_by(v);
+		p = taken_by(v, &ref);
 		atomic_store_explicit(&S->ready[k], PRONGI_READY_NONE, memory_order_relaxed);
 	}
 	return p ? p : prongi_process_of(pid);
@@ -302,8 +314,8 @@ static struct prong_process *record_of(int pid)
 		   ASKED. */
 		atomic_store_explicit(&p->lost, 1, memory_order_seq_cst);
 	v = atomic_load_explicit(&p->state, memory_order_seq_cst);
-	return prongi_phase(v) == PRONGI_ASKED ||
-			       (prongi_phase(v) != PRONGI_BEING && prongi_state_pid(v) == pid)
+	/* Another child may have appeared instead of this one. */
+	return prongi_waits(v) || (prongi_phase(v) != PRONGI_BEING && prongi_state_pid(v) == pid)
 		       ? p
 		       : NULL;
 }
@@ -403,16 +415,6 @@ static _Noreturn void quit(void)
 	_exit(0);
 }
 
-/* Its server has ended before it was begun with, or while its child, which has ended too, was not
-   yet what it should be: its starter asks again, with what this server is. */
-static void begin_again(struct prong_process *p)
-{
-	if (prongi_state_pid(prongi_state(p)))
-		prongi_repair_process(prongi_process_index(p));
-	prongi_process_step(p, PRONGI_ASKED, PRONGI_ASKED, 0);
-	prongi_process_refuse(p, -ECONNRESET, "");
-}
-
 /* What the last server left: processes are gone with it, or wait to be started. */
 static void take_over(void)
 {
@@ -434,13 +436,15 @@ static void take_over(void)
 			atomic_store_explicit(&p->lost, 1, memory_order_seq_cst);
 			v = atomic_load_explicit(&p->state, memory_order_seq_cst);
 		}
+		if (prongi_phase(v) == PRONGI_ASKED) {
+			prongi_process_begin_again(p, v);
+			v = prongi_state(p); /* its starter may have said that it runs */
+		}
 		if ((prongi_phase(v) == PRONGI_RUNNING && !PRONGI_MUTANT(86)) ||
 		    prongi_phase(v) == PRONGI_DYING) {
 			prongi_process_note_end(p, NULL, true);
 			prongi_process_dies(p);
 			prongi_process_gone(p);
-		} else if (prongi_phase(v) == PRONGI_ASKED) {
-			begin_again(p);
 		}
 	}
 	if (!PRONGI_MUTANT(203)) /* the last was at it */
@@ -498,7 +502,6 @@ static int prepare(int guard)
 static void announce(int up, int error)
 {
 	if (error == 0) {
-		atomic_store_explicit(&S->pid, prongi_os_pid(), memory_order_relaxed);
 		atomic_fetch_add_explicit(&S->servers, 1, memory_order_relaxed);
 		/* release: pairs with the acquire of starters; what prepare() wrote is seen. */
 		atomic_store_explicit(&S->state, PRONGI_SERVER_UP, memory_order_release);
@@ -514,6 +517,8 @@ _Noreturn void prongi_serve(int guard, int up)
 {
 	int r;
 
+	/* First: whoever finds no server alive begins to end what the last one left. */
+	atomic_store_explicit(&S->pid, prongi_os_pid(), memory_order_relaxed);
 	prongi_os_set_title("prong-server");
 	prongi_signals_serve(on_child);
 	if (prongi_os_die_with(guard, SIGCHLD))
@@ -521,6 +526,7 @@ _Noreturn void prongi_serve(int guard, int up)
 	prongi_os_adopt_orphans();
 	prongi_os_close_from(3, &up, up >= 0);
 	r = prepare(guard);
+	prongi_await_mender();
 	if (r == 0)
 		take_over();
 	announce(up, r);

@@ -183,7 +183,8 @@ enum prongi_phase {
 	PRONGI_FREE = 0, /* nobody's; block may hold what a dead starter left, the next clears it */
 	PRONGI_BEING,    /* being filled by process pid, the starter; a ready child may wait */
 	PRONGI_ASKED,    /* waits for the server, or for the ready child that took it; pid: 0, or
-			    the child, which is there but not yet what it should be */
+			    the child, which is there but not yet what it should be.  A root: its
+			    own, and it waits for the guard's eye */
 	PRONGI_RUNNING,  /* pid runs */
 	PRONGI_DYING,    /* pid has ended; the repairer is at it */
 	PRONGI_ENDED,    /* all is cleaned up, the end fields are valid */
@@ -206,6 +207,12 @@ static inline enum prongi_phase prongi_phase(uint64_t state)
 static inline int prongi_state_pid(uint64_t state)
 {
 	return (int)(state >> 32);
+}
+
+/* It waits to be started, and no child has appeared. */
+static inline bool prongi_waits(uint64_t state)
+{
+	return prongi_phase(state) == PRONGI_ASKED && !prongi_state_pid(state);
 }
 
 static inline uint64_t prongi_state_with(uint64_t state, enum prongi_phase phase, int pid)
@@ -310,6 +317,8 @@ struct prongi_server {
 	_Atomic uint32_t state;	   /* enum.  UP by the server; QUITS by close; NONE by the guard */
 	_Atomic int32_t pid;	   /* of the server.  The server itself */
 	_Atomic int32_t guard;	   /* of the guard.  The guard itself */
+	_Atomic int32_t mender;	   /* the thread that ends what a lost server left; 0: nobody.  By
+				      CAS of its own */
 	_Atomic uint32_t servers;  /* forked so far */
 	_Atomic uint32_t roots;	   /* a bell for the guard's list: root joined or to be repaired */
 	prongi_word ready[PRONGI_READY]; /* WAITS by the server; TAKEN by CAS of a starter; NONE by

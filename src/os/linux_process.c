@@ -228,7 +228,7 @@ int prongi_os_ready_fd(void)
 
 int prongi_os_signal(int pid, int sig, bool (*check)(const void *), const void *ctx)
 {
-	int fd = prongi_os_pidfd(pid), r = 0;
+	int fd = pid > 0 ? prongi_os_pidfd(pid) : -ESRCH, r = 0;
 
 	if (fd < 0) {
 		if (fd == -ESRCH || !check(ctx))

@@ -115,7 +115,7 @@ static _Noreturn void nanny(struct prong_process *p, uint64_t ref, int starter, 
 		prongi_child(p, ref, fds, n);
 	}
 	if (pid < 0) {
-		prongi_process_refuse(p, pid, "process_start: fork");
+		prongi_process_refuse(p, ref, pid, "process_start: fork");
 		_exit(0);
 	}
 	prongi_os_live_on();
@@ -196,7 +196,7 @@ static int start_once(struct prong_process **out, const struct prongi_start *s, 
 	if (extra >= 0)
 		close(extra);
 	if (pid < 0)
-		prongi_process_refuse(p, pid, "process_start: fork");
+		prongi_process_refuse(p, ref, pid, "process_start: fork");
 	r = prongi_start_finish(out, p, pid);
 	if (r == PRONGI_STUCK && quietly)
 		kill(pid, SIGKILL); /* our own child, so the number is its own until it is reaped */

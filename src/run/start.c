@@ -148,11 +148,12 @@ static int take_ready(struct prong_process *p)
 	return 0;
 }
 
-/* The record is filled in.  Where there is nothing to confirm, and slots enough that the child will
-   have one, it runs as of now: the child needs not say so.  False: the child was killed before. */
+/* The record is filled in.  Where there is nothing to confirm, and slots have never run short, it
+   runs as of now: the child needs not say so.  False: the child was killed before. */
 static bool release_ready(struct prong_process *p, int pid)
 {
-	/* seq_cst: pairs with ready_lost() of the server; one of us sees the other. */
+	/* seq_cst: pairs with record_of() and take_over() of the server; one of us sees the
+	   other. */
 	if (atomic_load_explicit(&p->lost, memory_order_seq_cst))
 		return false;
 	if (!p->wish && prongi_slots_used() < PRONGI_SLOTS)
@@ -195,9 +196,10 @@ static void mind_nanny(struct prong_process *p, int nanny, bool *slept)
 		      !atomic_load_explicit(&p->copied, memory_order_relaxed);
 
 	if (prongi_os_ended(nanny))
-		prongi_process_refuse(p, -EAGAIN, "process_start: its nanny was killed");
+		prongi_process_refuse(p, prongi_process_ref(p), -EAGAIN,
+				      "process_start: its nanny was killed");
 	else if (sleeps && *slept)
-		prongi_process_refuse(p, PRONGI_STUCK, "");
+		prongi_process_refuse(p, prongi_process_ref(p), PRONGI_STUCK, "");
 	*slept = sleeps;
 }
 
@@ -239,7 +241,7 @@ int prongi_start_finish(struct prong_process **out, struct prong_process *p, int
 			continue;
 		if (prongi_process_take_back(p))
 			return withdraw(p, -ECONNRESET);
-		prongi_server_lost(); /* the child has ended with it */
+		prongi_server_lost(); /* a child that has appeared ends with it */
 	}
 }
 
@@ -296,6 +298,8 @@ static int start(struct prong_process **out, const struct prongi_start *s)
 	for (int i = 0; i < TRIES && r == -ECONNRESET; i++) {
 		if (i)
 			prongi_os_sleep(prong_in_ms(i));
+		if (i && !prongi_server_alive())
+			prongi_server_lost(); /* then another may be opened */
 		r = start_once(out, s);
 	}
 	return r == -ECONNRESET ? prongi_fail(-EAGAIN, "process_start: servers are lost as soon as "

@@ -418,7 +418,43 @@ static void a_killed_starter_takes_it_along(void **state)
 	prong_free(pid);
 }
 
+static int body_names_nanny(void *arg)
+{
+	atomic_store((atomic_int *)arg, getppid());
+	return body_sleep(NULL);
+}
+
+/* Guard, server and nanny at once, and the copy with its nanny: nobody is left who would say so. */
+static int helper_all_who_watch(const char *arg)
+{
+	pid_t guard, server;
+	atomic_int *nanny;
+	prong_process *p;
+
+	(void)arg;
+	CHECK_OK(prong_open(NULL));
+	nanny = shared(sizeof *nanny);
+	guard = guard_pid();
+	server = server_pid();
+	p = start_fork(body_names_nanny, nanny, 0);
+	CHECK(wait_for(nanny, 1));
+	kill(guard, SIGSTOP);
+	kill(server, SIGSTOP);
+	kill(guard, SIGKILL);
+	kill(server, SIGKILL);
+	kill(atomic_load(nanny), SIGKILL);
+	CHECK_EQ(end(p), -SIGKILL);
+	return 0;
+}
+
+static void all_who_watch_it_are_killed(void **state)
+{
+	(void)state;
+	helper_run("all who watch", NULL);
+}
+
 static const struct helper helpers[] = {
+	{ "all who watch", helper_all_who_watch },
 	{ "streams", helper_streams },
 	{ NULL, NULL },
 };
@@ -439,6 +475,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(it_is_no_child_for_wait),
 	CASE(streams_and_exit_handlers_run_once),
 	CASE(a_killed_starter_takes_it_along),
+	CASE(all_who_watch_it_are_killed),
 };
 
 TEST_MAIN(tests, TEST_WARM, helpers)
