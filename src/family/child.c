@@ -274,6 +274,9 @@ static _Noreturn void live(struct prong_process *p)
 	set_mask(p->signals);
 	if (prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_os_pid()))
 		prongi_process_wake(p);
+	else if (prongi_phase_of(p) != PRONGI_RUNNING ||
+		 prongi_state_pid(prongi_state(p)) != prongi_os_pid())
+		prongi_child_vanish();
 	leave_ready();
 	/* seq_cst: pairs with finish() of the guard; a copy must not outlive the family. */
 	if ((prongi_state(p) & PRONGI_ROOT) &&

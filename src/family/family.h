@@ -258,6 +258,10 @@ void prongi_process_note_end(struct prong_process *p, const struct prongi_end *e
 /* p has ended: repair what its threads left, and end what it started.  Repeatable. */
 void prongi_process_dies(struct prong_process *p);
 
+/* p, which is RUNNING or DYING in state v, has ended with its server: bring it to its end, unless
+   it is something else by now. */
+bool prongi_process_lost(struct prong_process *p, uint64_t v);
+
 /* All that is done, and p can be reaped or was: tell who waits. */
 void prongi_process_gone(struct prong_process *p);
 

@@ -17,7 +17,8 @@
 
 #define S (&prongi_heap->server)
 #define WATCH_TRIES 100 /* of 50 ms */
-#define FORKED_MS   20
+#define FORKED_MS   20   /* from a fork to the child's first store, at the most */
+#define OPEN_MS	    5000
 
 _Static_assert(PRONGI_WATCHED > PRONGI_PROCESSES, "each root can be watched");
 
@@ -121,6 +122,8 @@ static _Noreturn void finish(void)
 	if (me.w[0].pid)
 		kill(me.w[0].pid, SIGKILL);
 	end_server();
+	if (atomic_load_explicit(&S->guard, memory_order_relaxed) != prongi_os_pid())
+		_exit(0); /* another has been opened */
 	/* seq_cst: pairs with the look of a copy that begins to run: it sees this, or we see it. */
 	atomic_store_explicit(&S->state, PRONGI_NO_SERVER, memory_order_seq_cst);
 	end_copies();
@@ -294,14 +297,44 @@ _Noreturn void prongi_guard(int server, int up)
 
 /* --- seen from a root ---------------------------------------------------------------------- */
 
+static bool gone(const _Atomic int32_t *word)
+{
+	int pid = atomic_load_explicit(word, memory_order_relaxed);
+
+	return !pid || prongi_os_ended(pid);
+}
+
+/* Both have ended: one that is left brings the other back, or quits and ends its children. */
+static bool lost(void)
+{
+	return gone(&S->guard) && gone(&S->pid);
+}
+
 bool prongi_server_alive(void)
 {
-	int pid = atomic_load_explicit(&S->pid, memory_order_relaxed);
-	int guard = atomic_load_explicit(&S->guard, memory_order_relaxed);
+	return prongi_server_state() == PRONGI_SERVER_UP && !lost();
+}
 
-	if (prongi_server_state() != PRONGI_SERVER_UP)
-		return false;
-	return !prongi_os_ended(guard) || !prongi_os_ended(pid);
+/* One thread of the family at a time.  False: another is at it. */
+static bool claim(_Atomic int32_t *word)
+{
+	int32_t who = 0;
+
+	/* acq_rel: pairs with unclaim(). */
+	while (!atomic_compare_exchange_strong_explicit(word, &who, prongi_os_tid(),
+							memory_order_acq_rel, memory_order_relaxed))
+		if (who && !prongi_os_ended(who))
+			return false;
+	return true;
+}
+
+static void unclaim(_Atomic int32_t *word)
+{
+	int32_t own = prongi_os_tid();
+
+	/* release: pairs with claim(). */
+	atomic_compare_exchange_strong_explicit(word, &own, 0, memory_order_release,
+						memory_order_relaxed);
 }
 
 /* The guard that this process forked, to be reaped: nobody else can.  Under opening. */
@@ -370,7 +403,7 @@ static int await_up(int fd)
 											 : error;
 }
 
-int prongi_server_open(void)
+static int open_another(void)
 {
 	int ends[2], r = make_pipe(ends);
 
@@ -394,6 +427,31 @@ int prongi_server_open(void)
 	return 0; /* the guard finds our record, which was there before it was */
 }
 
+/* Not beside another who opens one, or while the last one is closed. */
+static int begin_to_open(void)
+{
+	prong_time deadline = prong_in_ms(OPEN_MS);
+
+	while ((prongi_server_state() == PRONGI_SERVER_QUITS && !lost()) || !claim(&S->opening)) {
+		if (prongi_os_now() >= deadline.ns_)
+			return prongi_fail(PRONG_NOSERVER, "open: another process opens or closes "
+							   "the family, and does not get on");
+		prongi_os_sleep(prong_in_ms(1));
+	}
+	return 0;
+}
+
+int prongi_server_open(void)
+{
+	int r = begin_to_open();
+
+	if (r)
+		return r;
+	r = prongi_server_alive() ? prongi_server_watch_me() : open_another();
+	unclaim(&S->opening);
+	return r;
+}
+
 int prongi_server_watch_me(void)
 {
 	uint64_t v;
@@ -412,6 +470,7 @@ int prongi_server_watch_me(void)
 
 int prongi_server_close(prong_time deadline)
 {
+	uint32_t quits = PRONGI_SERVER_QUITS;
 	int pid = atomic_load_explicit(&S->pid, memory_order_relaxed);
 	int guard = atomic_load_explicit(&S->guard, memory_order_relaxed);
 
@@ -428,92 +487,87 @@ int prongi_server_close(prong_time deadline)
 		prongi_os_sleep(prong_in_ms(1));
 	}
 	reap_guard(true);
-	atomic_store_explicit(&S->state, PRONGI_NO_SERVER, memory_order_relaxed);
+	/* Unless another has been opened since. */
+	atomic_compare_exchange_strong_explicit(&S->state, &quits, PRONGI_NO_SERVER,
+						memory_order_relaxed, memory_order_relaxed);
 	return 0;
 }
 
 /* --- without one ------------------------------------------------------------------------------ */
 
-#define MEND_MS 2000 /* a mender that is stopped is not waited for longer */
-
-/* One thread at a time, as repair wants it.  False: another is at it. */
-static bool begin_to_mend(void)
-{
-	int32_t who = 0;
-
-	/* acq_rel: pairs with the release in prongi_server_lost(). */
-	while (!atomic_compare_exchange_strong_explicit(&S->mender, &who, prongi_os_tid(),
-							memory_order_acq_rel, memory_order_relaxed))
-		if (who && !prongi_os_ended(who))
-			return false;
-	return true;
-}
+#define MEND_MS	 5000 /* a mender that is stopped is not waited for longer */
+#define DYING_MS 1000
 
 void prongi_await_mender(void)
 {
 	prong_time deadline = prong_in_ms(MEND_MS);
-	int who;
 
-	/* acquire: pairs with the release in prongi_server_lost(). */
-	while ((who = atomic_load_explicit(&S->mender, memory_order_acquire)) != 0 &&
-	       !prongi_os_ended(who) && prongi_os_now() < deadline.ns_)
+	while (!gone(&S->mender) && prongi_os_now() < deadline.ns_)
 		prongi_os_sleep(prong_in_ms(1));
 }
 
-/* A copy is ended by its nanny, and that by nobody when there is no guard. */
-static void mend_copy(struct prong_process *p)
+/* What only a server brings to its end, and is at it or waits for that.  A copy is ended by its
+   nanny, and when that is killed by nobody. */
+static bool is_orphan(const struct prong_process *p)
 {
-	int nanny = prongi_nanny_of(p), pid = prongi_state_pid(prongi_state(p));
+	uint64_t v = prongi_state(p);
+	int pid = prongi_state_pid(v), nanny = prongi_nanny_of(p);
 
-	if (!nanny || !prongi_os_ended(nanny) || (pid && !prongi_os_ended(pid)))
-		return;
-	root_ended(p);
-	if (prongi_phase_of(p) != PRONGI_DYING)
-		return;
-	prongi_process_note_end(p, NULL, true);
-	prongi_process_dies(p);
-	prongi_process_gone(p);
+	if (prongi_phase(v) != PRONGI_ASKED && prongi_phase(v) != PRONGI_RUNNING &&
+	    prongi_phase(v) != PRONGI_DYING)
+		return false;
+	if (pid && !prongi_os_ended(pid))
+		return false;
+	return !(v & PRONGI_ROOT) || ((v & PRONGI_FORKED) && nanny && prongi_os_ended(nanny));
+}
+
+static bool any_orphan(void)
+{
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (is_orphan(&prongi_heap->process[i]))
+			return true;
+	return false;
 }
 
 static void mend(struct prong_process *p)
 {
 	uint64_t v = prongi_state(p);
 
-	if (v & PRONGI_ROOT) {
-		if (v & PRONGI_FORKED)
-			mend_copy(p);
-		return;
+	if (v & PRONGI_FORKED) {
+		root_ended(p);
+		v = prongi_state(p);
 	}
 	if (prongi_phase(v) == PRONGI_ASKED) {
 		prongi_process_begin_again(p, v);
-		v = prongi_state(p);
+		v = prongi_state(p); /* its starter may have said that it runs */
 	}
-	if (prongi_phase(v) == PRONGI_RUNNING || prongi_phase(v) == PRONGI_DYING) {
-		prongi_process_note_end(p, NULL, true);
-		prongi_process_dies(p);
-		prongi_process_gone(p);
-	}
+	if (prongi_phase(v) != PRONGI_RUNNING && prongi_phase(v) != PRONGI_DYING)
+		return;
+	/* A copy that has appeared just now dies with its nanny, but not at once. */
+	for (int i = 0; i < DYING_MS && !prongi_os_ended(prongi_state_pid(v)); i++)
+		prongi_os_sleep(prong_in_ms(1));
+	if (prongi_os_ended(prongi_state_pid(v)))
+		prongi_process_lost(p, v);
 }
 
-static bool gone(const _Atomic int32_t *word)
+/* Each time anew: a mender that was stopped may find a server when it goes on. */
+static void mend_all(void)
 {
-	int pid = atomic_load_explicit(word, memory_order_relaxed);
+	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
 
-	return !pid || prongi_os_ended(pid);
-}
-
-/* Both have ended: one that is left brings the other back, or quits and ends its children. */
-static bool lost(void)
-{
-	return gone(&S->guard) && gone(&S->pid);
+	for (uint32_t i = 0; i < n; i++)
+		if (is_orphan(&prongi_heap->process[i]) && lost())
+			mend(&prongi_heap->process[i]);
 }
 
 void prongi_server_lost(void)
 {
 	uint32_t up = PRONGI_SERVER_UP;
-	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
 
-	if (!lost() || !begin_to_mend())
+	if (!lost() || (prongi_server_state() != PRONGI_SERVER_UP && !any_orphan()) ||
+	    !claim(&S->mender))
 		return;
 	/* One that was forked just now may not have said its number yet. */
 	prongi_os_sleep(prong_in_ms(FORKED_MS));
@@ -524,9 +578,7 @@ void prongi_server_lost(void)
 							memory_order_acq_rel,
 							memory_order_relaxed);
 		await_members();
-		for (uint32_t i = 0; i < n; i++)
-			mend(&prongi_heap->process[i]);
+		mend_all();
 	}
-	/* release: pairs with begin_to_mend(). */
-	atomic_store_explicit(&S->mender, 0, memory_order_release);
+	unclaim(&S->mender);
 }

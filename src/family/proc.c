@@ -37,6 +37,12 @@ static bool step(struct prong_process *p, uint64_t from, uint64_t to)
 						       memory_order_relaxed);
 }
 
+/* Another child has appeared. */
+static bool is_anothers(uint64_t v, int pid)
+{
+	return prongi_state_pid(v) && prongi_state_pid(v) != pid;
+}
+
 bool prongi_process_step(struct prong_process *p, enum prongi_phase from, enum prongi_phase to,
 			 int pid)
 {
@@ -45,7 +51,7 @@ bool prongi_process_step(struct prong_process *p, enum prongi_phase from, enum p
 	for (;;) {
 		uint64_t v = prongi_state(p);
 
-		if (prongi_phase(v) != from)
+		if (prongi_phase(v) != from || (to == PRONGI_RUNNING && is_anothers(v, pid)))
 			return false;
 		if (step(p, v, prongi_state_with(v, to, pid)))
 			return true;
@@ -131,6 +137,7 @@ static void blank(struct prong_process *p)
 	atomic_store_explicit(&p->lost, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->parcel, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->nanny, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->nanny_left, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->copied, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->has_result, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->cancel, 0, memory_order_relaxed);
@@ -328,6 +335,22 @@ void prongi_process_dies(struct prong_process *p)
 		unclaim_of(pid);
 	if (!PRONGI_MUTANT(78))
 		end_children(p);
+}
+
+bool prongi_process_lost(struct prong_process *p, uint64_t v)
+{
+	uint64_t now = v;
+
+	while (!((now ^ v) & ~PRONGI_HELD)) {
+		if (step(p, now, prongi_state_with(now, PRONGI_DYING, prongi_state_pid(v)))) {
+			prongi_process_note_end(p, NULL, true);
+			prongi_process_dies(p);
+			prongi_process_gone(p);
+			return true;
+		}
+		now = prongi_state(p);
+	}
+	return false;
 }
 
 void prongi_process_gone(struct prong_process *p)

@@ -265,6 +265,7 @@ struct prong_process {
 	struct prongi_crash *crash; /* likewise: the child writes it when a signal kills it */
 	uint64_t signals;	  /* the mask to start with */
 	uint32_t umask;
+	_Atomic uint32_t nanny_left; /* its starter has taken leave of the nanny.  The starter */
 	_Atomic uint32_t copied;  /* of PRONG_FORK: the copy is made, a futex.  The nanny */
 	int64_t started;
 	char name[64];
@@ -319,6 +320,7 @@ struct prongi_server {
 	_Atomic int32_t guard;	   /* of the guard.  The guard itself */
 	_Atomic int32_t mender;	   /* the thread that ends what a lost server left; 0: nobody.  By
 				      CAS of its own */
+	_Atomic int32_t opening;   /* the thread that opens a server, likewise */
 	_Atomic uint32_t servers;  /* forked so far */
 	_Atomic uint32_t roots;	   /* a bell for the guard's list: root joined or to be repaired */
 	prongi_word ready[PRONGI_READY]; /* WAITS by the server; TAKEN by CAS of a starter; NONE by

@@ -53,15 +53,14 @@ static void remember(int pid)
 
 void prongi_nanny_reap(struct prong_process *p)
 {
-	uint64_t v = prongi_state(p);
-	int pid;
+	int pid = prongi_nanny_of(p);
 
-	if (!(v & PRONGI_FORKED) ||
+	if (!(prongi_state(p) & PRONGI_FORKED) ||
 	    atomic_load_explicit(&p->parent, memory_order_relaxed) != prongi_process_ref(prongi_me))
 		return;
-	/* acq_rel: pairs with itself: of two threads one takes leave. */
-	pid = atomic_exchange_explicit(&p->nanny, 0, memory_order_acq_rel);
-	if (pid)
+	/* acq_rel: pairs with itself: of two threads one takes leave.  The number stays: guards
+	   watch it. */
+	if (pid && !atomic_exchange_explicit(&p->nanny_left, 1, memory_order_acq_rel))
 		remember(pid);
 	sweep();
 }
@@ -217,6 +216,9 @@ int prongi_start_fork(struct prong_process **out, const struct prongi_start *s)
 	r = start_once(out, s, true);
 	if (r == PRONGI_STUCK)
 		r = start_once(out, s, false);
+	if (r == -ECONNRESET)
+		return prongi_fail(-EAGAIN, "process_start: the family's server and guard were "
+					    "killed meanwhile");
 	return r == PRONGI_STUCK
 		       ? prongi_fail(-EAGAIN, "process_start: the copy's fork() waits for a lock")
 		       : r;

@@ -435,8 +435,60 @@ static void the_program_becomes_a_daemon(void **state)
 	daemon_of("used");
 }
 
+/* Two beginnings of the program, and both find that there is no server: one opens, the other uses
+   that.  With two servers, each would end what the other starts. */
+static int starts_and_joins(void *arg)
+{
+	atomic_int *killed = arg;
+	int lost = 0;
+
+	CHECK_OK(prong_open(NULL));
+	for (int i = 0; i < 20 || !atomic_load(killed); i++) {
+		int seven = 7, code = run(body_return, &seven, sizeof seven);
+
+		CHECK(code == 7 || code == -SIGKILL);
+		lost += code != 7;
+	}
+	CHECK(lost <= 1);
+	return 0;
+}
+
+static int helper_two(const char *arg)
+{
+	pid_t guard, server, pid[2];
+	atomic_int *killed;
+
+	(void)arg;
+	CHECK_OK(prong_open(NULL));
+	killed = shared(sizeof *killed);
+	guard = guard_pid();
+	server = server_pid();
+	for (int i = 0; i < 2; i++) {
+		pid[i] = fork();
+		if (pid[i] == 0)
+			_exit(starts_and_joins(killed));
+	}
+	sleep_ms(20);
+	kill(guard, SIGSTOP);
+	kill(server, SIGSTOP);
+	kill(guard, SIGKILL);
+	kill(server, SIGKILL);
+	atomic_store(killed, 1);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(helper_end(pid[i]), 0);
+	return 0;
+}
+
+static void two_open_at_once(void **state)
+{
+	(void)state;
+	for (int i = 0; i < many(10); i++)
+		helper_run("two", NULL);
+}
+
 static const struct helper helpers[] = {
 	{ "daemon", helper_daemon },
+	{ "two", helper_two },
 	{ NULL, NULL },
 };
 
@@ -455,6 +507,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(a_fork_joins_and_may_not_close),
 	CASE(fork_and_exec),
 	CASE(the_program_becomes_a_daemon),
+	CASE(two_open_at_once),
 };
 
 TEST_MAIN(tests, TEST_WARM, helpers)
