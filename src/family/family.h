@@ -380,14 +380,34 @@ int prongi_server_open(void);
 /* End server and guard, and wait until both are gone. */
 int prongi_server_close(prong_time deadline);
 
-/* True when the family has a server, or will have one soon. */
-bool prongi_server_alive(void);
-
 /* Let the guard watch the calling process, a root. */
 int prongi_server_watch_me(void);
 
 /* The life of a guard that watches the server with this pid, 0: one that it forks first. */
 _Noreturn void prongi_guard(int server, int up);
+
+/* p, a root, has ended; or its nanny, and it with that. */
+void prongi_root_ended(struct prong_process *p);
+
+/* --- without guard and server (mend.c) ------------------------------------------------------- */
+
+/* True when the family has a server, or will have one soon. */
+bool prongi_server_alive(void);
+
+/* Both have ended.  One that is left brings the other back, or quits and ends its children. */
+bool prongi_server_gone(void);
+
+/* So long, at the most, a process that was forked takes to its first store. */
+#define PRONGI_FORKED_MS 20
+
+/* The word, which is 0 or the id of a thread that has ended, becomes the calling thread's.  False:
+   it is that of another. */
+bool prongi_word_claim(_Atomic int32_t *word);
+void prongi_word_unclaim(_Atomic int32_t *word);
+
+/* Members that were never the caller's to reap: the kernel has killed them with their server, but
+   repair must not begin before they are gone.  A number cannot have a new bearer so soon. */
+void prongi_await_members(void);
 
 /* Without a server for good: end what it left, so that nobody waits for ever.  May find that there
    is one, or another thread at it, and do nothing. */

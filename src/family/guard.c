@@ -17,8 +17,7 @@
 
 #define S (&prongi_heap->server)
 #define WATCH_TRIES 100 /* of 50 ms */
-#define FORKED_MS   20   /* from a fork to the child's first store, at the most */
-#define OPEN_MS	    5000
+#define OPEN_MS	    15000
 
 _Static_assert(PRONGI_WATCHED > PRONGI_PROCESSES, "each root can be watched");
 
@@ -68,27 +67,6 @@ static void end_orphans(void)
 			;
 }
 
-/* Members that were never this guard's to reap: the kernel has killed them with their server, but
-   repair must not begin before they are gone.  A number cannot have a new bearer so soon. */
-static void await_members(void)
-{
-	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
-	prong_time deadline = prong_in_ms(2000);
-
-	for (uint32_t i = 0; i < n; i++) {
-		uint64_t v = prongi_state(&prongi_heap->process[i]);
-
-		bool runs = prongi_phase(v) == PRONGI_RUNNING ||
-			    (prongi_phase(v) == PRONGI_ASKED && prongi_state_pid(v));
-
-		if (!runs || (v & PRONGI_ROOT))
-			continue;
-		while (!prongi_os_ended(prongi_state_pid(v)) &&
-		       prongi_os_now() < deadline.ns_)
-			prongi_os_sleep(prong_in_ms(1));
-	}
-}
-
 static void unwatch(int i)
 {
 	if (me.w[i].pid && me.w[i].fd >= 0)
@@ -100,7 +78,7 @@ static void end_server(void)
 {
 	end_orphans();
 	if (!me.parent)
-		await_members();
+		prongi_await_members();
 	unwatch(0);
 }
 
@@ -175,13 +153,17 @@ static bool watches(uint64_t ref)
 
 /* A copy whose nanny was killed before it ran never will; one that had appeared by then may have a
    slot, and is to be repaired. */
-static void root_ended(struct prong_process *p)
+void prongi_root_ended(struct prong_process *p)
 {
 	if (prongi_state(p) & PRONGI_FORKED) {
+		int pid;
+
 		prongi_process_refuse(p, prongi_process_ref(p), -EAGAIN,
 				      "process_start: killed before it ran");
-		if (prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING,
-					prongi_state_pid(prongi_state(p))))
+		pid = prongi_state_pid(prongi_state(p));
+		if (!pid) /* refused; the record may be another's by now */
+			return;
+		if (prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, pid))
 			prongi_process_wake(p);
 	}
 	prongi_process_step(p, PRONGI_RUNNING, PRONGI_DYING, prongi_state_pid(prongi_state(p)));
@@ -200,7 +182,7 @@ static void watch_root(struct prong_process *p)
 	    prongi_process_step(p, PRONGI_ASKED, PRONGI_RUNNING, prongi_state_pid(prongi_state(p))))
 		prongi_process_wake(p);
 	if (r)
-		root_ended(p);
+		prongi_root_ended(p);
 	else
 		me.root[me.n++] = ref;
 }
@@ -233,7 +215,7 @@ static void drop_root(int i)
 	me.w[i] = me.w[me.n];
 	me.root[i] = me.root[me.n];
 	if (p)
-		root_ended(p);
+		prongi_root_ended(p);
 }
 
 /* The family lives as long as a root that nobody started. */
@@ -296,46 +278,6 @@ _Noreturn void prongi_guard(int server, int up)
 }
 
 /* --- seen from a root ---------------------------------------------------------------------- */
-
-static bool gone(const _Atomic int32_t *word)
-{
-	int pid = atomic_load_explicit(word, memory_order_relaxed);
-
-	return !pid || prongi_os_ended(pid);
-}
-
-/* Both have ended: one that is left brings the other back, or quits and ends its children. */
-static bool lost(void)
-{
-	return gone(&S->guard) && gone(&S->pid);
-}
-
-bool prongi_server_alive(void)
-{
-	return prongi_server_state() == PRONGI_SERVER_UP && !lost();
-}
-
-/* One thread of the family at a time.  False: another is at it. */
-static bool claim(_Atomic int32_t *word)
-{
-	int32_t who = 0;
-
-	/* acq_rel: pairs with unclaim(). */
-	while (!atomic_compare_exchange_strong_explicit(word, &who, prongi_os_tid(),
-							memory_order_acq_rel, memory_order_relaxed))
-		if (who && !prongi_os_ended(who))
-			return false;
-	return true;
-}
-
-static void unclaim(_Atomic int32_t *word)
-{
-	int32_t own = prongi_os_tid();
-
-	/* release: pairs with claim(). */
-	atomic_compare_exchange_strong_explicit(word, &own, 0, memory_order_release,
-						memory_order_relaxed);
-}
 
 /* The guard that this process forked, to be reaped: nobody else can.  Under opening. */
 static struct {
@@ -427,18 +369,27 @@ static int open_another(void)
 	return 0; /* the guard finds our record, which was there before it was */
 }
 
-/* Not beside another who opens one, or while the last one is closed. */
+/* Not beside another who opens one, and not before the last one's end, whose guard says so.  What
+   an opener that was killed had forked may not have said its number yet. */
 static int begin_to_open(void)
 {
 	prong_time deadline = prong_in_ms(OPEN_MS);
 
-	while ((prongi_server_state() == PRONGI_SERVER_QUITS && !lost()) || !claim(&S->opening)) {
+	for (;;) {
+		int last = atomic_load_explicit(&S->opening, memory_order_relaxed);
+
+		if (prongi_word_claim(&S->opening)) {
+			if (last)
+				prongi_os_sleep(prong_in_ms(PRONGI_FORKED_MS));
+			if (prongi_server_alive() || prongi_server_gone())
+				return 0;
+			prongi_word_unclaim(&S->opening);
+		}
 		if (prongi_os_now() >= deadline.ns_)
 			return prongi_fail(PRONG_NOSERVER, "open: another process opens or closes "
 							   "the family, and does not get on");
 		prongi_os_sleep(prong_in_ms(1));
 	}
-	return 0;
 }
 
 int prongi_server_open(void)
@@ -448,7 +399,7 @@ int prongi_server_open(void)
 	if (r)
 		return r;
 	r = prongi_server_alive() ? prongi_server_watch_me() : open_another();
-	unclaim(&S->opening);
+	prongi_word_unclaim(&S->opening);
 	return r;
 }
 
@@ -491,94 +442,4 @@ int prongi_server_close(prong_time deadline)
 	atomic_compare_exchange_strong_explicit(&S->state, &quits, PRONGI_NO_SERVER,
 						memory_order_relaxed, memory_order_relaxed);
 	return 0;
-}
-
-/* --- without one ------------------------------------------------------------------------------ */
-
-#define MEND_MS	 5000 /* a mender that is stopped is not waited for longer */
-#define DYING_MS 1000
-
-void prongi_await_mender(void)
-{
-	prong_time deadline = prong_in_ms(MEND_MS);
-
-	while (!gone(&S->mender) && prongi_os_now() < deadline.ns_)
-		prongi_os_sleep(prong_in_ms(1));
-}
-
-/* What only a server brings to its end, and is at it or waits for that.  A copy is ended by its
-   nanny, and when that is killed by nobody. */
-static bool is_orphan(const struct prong_process *p)
-{
-	uint64_t v = prongi_state(p);
-	int pid = prongi_state_pid(v), nanny = prongi_nanny_of(p);
-
-	if (prongi_phase(v) != PRONGI_ASKED && prongi_phase(v) != PRONGI_RUNNING &&
-	    prongi_phase(v) != PRONGI_DYING)
-		return false;
-	if (pid && !prongi_os_ended(pid))
-		return false;
-	return !(v & PRONGI_ROOT) || ((v & PRONGI_FORKED) && nanny && prongi_os_ended(nanny));
-}
-
-static bool any_orphan(void)
-{
-	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
-
-	for (uint32_t i = 0; i < n; i++)
-		if (is_orphan(&prongi_heap->process[i]))
-			return true;
-	return false;
-}
-
-static void mend(struct prong_process *p)
-{
-	uint64_t v = prongi_state(p);
-
-	if (v & PRONGI_FORKED) {
-		root_ended(p);
-		v = prongi_state(p);
-	}
-	if (prongi_phase(v) == PRONGI_ASKED) {
-		prongi_process_begin_again(p, v);
-		v = prongi_state(p); /* its starter may have said that it runs */
-	}
-	if (prongi_phase(v) != PRONGI_RUNNING && prongi_phase(v) != PRONGI_DYING)
-		return;
-	/* A copy that has appeared just now dies with its nanny, but not at once. */
-	for (int i = 0; i < DYING_MS && !prongi_os_ended(prongi_state_pid(v)); i++)
-		prongi_os_sleep(prong_in_ms(1));
-	if (prongi_os_ended(prongi_state_pid(v)))
-		prongi_process_lost(p, v);
-}
-
-/* Each time anew: a mender that was stopped may find a server when it goes on. */
-static void mend_all(void)
-{
-	uint32_t n = atomic_load_explicit(&prongi_heap->processes_used, memory_order_relaxed);
-
-	for (uint32_t i = 0; i < n; i++)
-		if (is_orphan(&prongi_heap->process[i]) && lost())
-			mend(&prongi_heap->process[i]);
-}
-
-void prongi_server_lost(void)
-{
-	uint32_t up = PRONGI_SERVER_UP;
-
-	if (!lost() || (prongi_server_state() != PRONGI_SERVER_UP && !any_orphan()) ||
-	    !claim(&S->mender))
-		return;
-	/* One that was forked just now may not have said its number yet. */
-	prongi_os_sleep(prong_in_ms(FORKED_MS));
-	if (lost()) {
-		/* acq_rel: pairs with prongi_server_state(); and sees what the server has written
-		   last. */
-		atomic_compare_exchange_strong_explicit(&S->state, &up, PRONGI_NO_SERVER,
-							memory_order_acq_rel,
-							memory_order_relaxed);
-		await_members();
-		mend_all();
-	}
-	unclaim(&S->mender);
 }

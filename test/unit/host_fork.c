@@ -449,7 +449,7 @@ static int starts_and_joins(void *arg)
 		CHECK(code == 7 || code == -SIGKILL);
 		lost += code != 7;
 	}
-	CHECK(lost <= 1);
+	CHECK(lost <= 3); /* one that ran, and two that the dead server had kept ready */
 	return 0;
 }
 
