@@ -114,6 +114,8 @@ static void sleepers_at_a_condition_are_killed(void **state)
 	for (int i = 0; i < 5; i++)
 		p[i] = start_in(body_takes, r);
 	stop_and_settle();
+	CHECK_OK(prong_mutex_lock(&r->m, soon())); /* so all have let go of it, and wait */
+	CHECK_OK(prong_mutex_unlock(&r->m));
 	kill_and_end(p[0]);
 	kill_and_end(p[1]);
 	give(r, 1);
