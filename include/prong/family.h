@@ -64,7 +64,9 @@ typedef struct prong_family_opts {
    Return 0;
    PRONG_NOSERVER  other threads run, which a fork would cut off in the middle of
                    whatever they do.  The heap is there, threads and locks work,
-                   and prong_process_start() returns this too;
+                   and prong_process_start() returns this too.  Or another process
+                   of the family opens or closes it, and did not come to an end of
+                   that within 15 s;
    -EADDRINUSE     every address for the heap is taken; the detail names them;
    -EINVAL         a reserved field is set, or heap_size is too small or too large;
    -ENOMEM, -EMFILE, -ENFILE, -EAGAIN   the system refused memory, a descriptor or

@@ -258,9 +258,9 @@ void prongi_process_note_end(struct prong_process *p, const struct prongi_end *e
 /* p has ended: repair what its threads left, and end what it started.  Repeatable. */
 void prongi_process_dies(struct prong_process *p);
 
-/* p, which is RUNNING or DYING in state v, has ended with its server: bring it to its end, unless
-   it is something else by now. */
-bool prongi_process_lost(struct prong_process *p, uint64_t v);
+/* p's server has ended, and what that had forked: what was not begun with, or not yet what it
+   should be, is asked for again by its starter, and the rest is brought to its end. */
+void prongi_process_lost(struct prong_process *p);
 
 /* All that is done, and p can be reaped or was: tell who waits. */
 void prongi_process_gone(struct prong_process *p);
@@ -270,10 +270,6 @@ void prongi_process_refuse(struct prong_process *p, uint64_t ref, int error, con
 
 /* The same by the child itself, which has no slot. */
 void prongi_process_give_up(struct prong_process *p, int error, const char *detail);
-
-/* p, in state v, was not begun with when its server ended, or its child, which has ended too, was
-   not yet what it should be: its starter asks again.  Does nothing when it is not so any more. */
-void prongi_process_begin_again(struct prong_process *p, uint64_t v);
 
 /* By a child, before it has anything of the family's: put its number in.  From then on it is
    killed, and repaired, where it is not wanted any more.  False: the record is not its now. */

@@ -1,7 +1,6 @@
 /* When guard and server have both ended: who waits for what they would have brought to its end does
    that, one thread of the family at a time; and who needs a server opens another, likewise. */
 #include "family/family.h"
-#include <errno.h>
 
 #define S (&prongi_heap->server)
 #define MEND_MS	 5000 /* a mender that is stopped is not waited for longer */
@@ -97,25 +96,24 @@ static bool any_orphan(void)
 	return false;
 }
 
+/* A copy that has appeared just now dies with its nanny, but not at once. */
+static bool await_end(const struct prong_process *p)
+{
+	int pid = prongi_state_pid(prongi_state(p));
+
+	for (int i = 0; pid && i < DYING_MS && !prongi_os_ended(pid); i++)
+		prongi_os_sleep(prong_in_ms(1));
+	return !pid || prongi_os_ended(pid);
+}
+
 static void mend(struct prong_process *p)
 {
-	uint64_t v = prongi_state(p);
-
-	if (v & PRONGI_FORKED) {
+	if (prongi_state(p) & PRONGI_FORKED) {
 		prongi_root_ended(p);
-		v = prongi_state(p);
+		if (!await_end(p))
+			return;
 	}
-	if (prongi_phase(v) == PRONGI_ASKED) {
-		prongi_process_begin_again(p, v);
-		v = prongi_state(p); /* its starter may have said that it runs */
-	}
-	if (prongi_phase(v) != PRONGI_RUNNING && prongi_phase(v) != PRONGI_DYING)
-		return;
-	/* A copy that has appeared just now dies with its nanny, but not at once. */
-	for (int i = 0; i < DYING_MS && !prongi_os_ended(prongi_state_pid(v)); i++)
-		prongi_os_sleep(prong_in_ms(1));
-	if (prongi_os_ended(prongi_state_pid(v)))
-		prongi_process_lost(p, v);
+	prongi_process_lost(p);
 }
 
 /* Each time anew: a mender that was stopped may find a server when it goes on. */

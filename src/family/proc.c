@@ -13,7 +13,8 @@
                          then it may have a slot, and its end must be repaired; or the child that
                          cannot do what was wished, and has no slot; or who repairs what a lost
                          server left
-      RUNNING -> DYING   the server, when its wait says so; the guard for a root
+      RUNNING -> DYING   the server, when its wait says so; the guard for a root; without both,
+                         who waits for it
       any -> ENDED       the server, when all is repaired; without one, who waits for it
       ENDED, REFUSED -> FREE   whoever sees them with no handle held: the holder when it lets go,
                          the server when nobody holds it
@@ -337,22 +338,6 @@ void prongi_process_dies(struct prong_process *p)
 		end_children(p);
 }
 
-bool prongi_process_lost(struct prong_process *p, uint64_t v)
-{
-	uint64_t now = v;
-
-	while (!((now ^ v) & ~PRONGI_HELD)) {
-		if (step(p, now, prongi_state_with(now, PRONGI_DYING, prongi_state_pid(v)))) {
-			prongi_process_note_end(p, NULL, true);
-			prongi_process_dies(p);
-			prongi_process_gone(p);
-			return true;
-		}
-		now = prongi_state(p);
-	}
-	return false;
-}
-
 void prongi_process_gone(struct prong_process *p)
 {
 	int pid = prongi_state_pid(prongi_state(p));
@@ -455,9 +440,36 @@ void prongi_process_give_up(struct prong_process *p, int error, const char *deta
 		refuse(p, v, error, detail);
 }
 
-void prongi_process_begin_again(struct prong_process *p, uint64_t v)
+static void begin_again(struct prong_process *p, uint64_t v)
 {
 	if (prongi_state_pid(v))
 		prongi_repair_process(prongi_process_index(p));
 	refuse(p, v, -ECONNRESET, "");
+}
+
+/* Return whether p was what it is in v, but for HELD. */
+static bool begin_to_end(struct prong_process *p, uint64_t v)
+{
+	for (uint64_t now = v; !((now ^ v) & ~PRONGI_HELD); now = prongi_state(p))
+		if (step(p, now, prongi_state_with(now, PRONGI_DYING, prongi_state_pid(v))))
+			return true;
+	return false;
+}
+
+void prongi_process_lost(struct prong_process *p)
+{
+	/* seq_cst: pairs with release_ready(), as take_over() has stored `lost' before. */
+	uint64_t v = atomic_load_explicit(&p->state, memory_order_seq_cst);
+
+	if (prongi_phase(v) == PRONGI_ASKED) {
+		begin_again(p, v);
+		v = prongi_state(p); /* its starter may have said that it runs */
+	}
+	if (((prongi_phase(v) == PRONGI_RUNNING && !PRONGI_MUTANT(86)) ||
+	     prongi_phase(v) == PRONGI_DYING) &&
+	    begin_to_end(p, v)) {
+		prongi_process_note_end(p, NULL, true);
+		prongi_process_dies(p);
+		prongi_process_gone(p);
+	}
 }

@@ -431,21 +431,10 @@ static void take_over(void)
 
 		if (v & PRONGI_ROOT)
 			continue;
-		if (prongi_phase(v) == PRONGI_BEING) {
+		if (prongi_phase(v) == PRONGI_BEING)
 			/* seq_cst: as in record_of(): it may have taken a ready child. */
 			atomic_store_explicit(&p->lost, 1, memory_order_seq_cst);
-			v = atomic_load_explicit(&p->state, memory_order_seq_cst);
-		}
-		if (prongi_phase(v) == PRONGI_ASKED) {
-			prongi_process_begin_again(p, v);
-			v = prongi_state(p); /* its starter may have said that it runs */
-		}
-		if ((prongi_phase(v) == PRONGI_RUNNING && !PRONGI_MUTANT(86)) ||
-		    prongi_phase(v) == PRONGI_DYING) {
-			prongi_process_note_end(p, NULL, true);
-			prongi_process_dies(p);
-			prongi_process_gone(p);
-		}
+		prongi_process_lost(p);
 	}
 	if (!PRONGI_MUTANT(203)) /* the last was at it */
 		atomic_store_explicit(&S->alarm, 1, memory_order_relaxed);

@@ -315,9 +315,10 @@ enum { PRONGI_READY_NONE = 0, PRONGI_READY_WAITS = 1, PRONGI_READY_TAKEN = 2 };
 
 struct prongi_server {
 	_Atomic uint32_t doorbell; /* the server sleeps on it.  Everybody adds one */
-	_Atomic uint32_t state;	   /* enum.  UP by the server; QUITS by close; NONE by the guard */
-	_Atomic int32_t pid;	   /* of the server.  The server itself */
-	_Atomic int32_t guard;	   /* of the guard.  The guard itself */
+	_Atomic uint32_t state;	   /* enum.  UP by the server; QUITS by close; NONE by the guard, by
+				      who opens or closes, and by the mender */
+	_Atomic int32_t pid;	   /* of the server.  Itself; guard and mender clear it */
+	_Atomic int32_t guard;	   /* of the guard, likewise */
 	_Atomic int32_t mender;	   /* the thread that ends what a lost server left; 0: nobody.  By
 				      CAS of its own */
 	_Atomic int32_t opening;   /* the thread that opens a server, likewise */

@@ -435,47 +435,48 @@ static void the_program_becomes_a_daemon(void **state)
 	daemon_of("used");
 }
 
-/* Two beginnings of the program, and both find that there is no server: one opens, the other uses
-   that.  With two servers, each would end what the other starts. */
-static int starts_and_joins(void *arg)
+/* Two beginnings of the program wait for what they have started, and both find that there is no
+   server: one opens, the other uses that.  With two, each would end what the other starts. */
+static int waits_and_starts(void *arg)
 {
-	atomic_int *killed = arg;
-	int lost = 0;
+	atomic_int *waiting = arg;
+	prong_process *p;
 
 	CHECK_OK(prong_open(NULL));
-	for (int i = 0; i < 20 || !atomic_load(killed); i++) {
-		int seven = 7, code = run(body_return, &seven, sizeof seven);
-
-		CHECK(code == 7 || code == -SIGKILL);
-		lost += code != 7;
-	}
-	CHECK(lost <= 3); /* one that ran, and two that the dead server had kept ready */
+	p = start(body_sleep, NULL, 0);
+	atomic_fetch_add(waiting, 1);
+	CHECK_EQ(end(p), -SIGKILL);
+	CHECK_OK(prong_open(NULL));
+	for (int seven = 7, i = 0; i < 20; i++)
+		CHECK_EQ(run(body_return, &seven, sizeof seven), 7);
 	return 0;
 }
 
 static int helper_two(const char *arg)
 {
+	prong_family_stats s;
+	atomic_int *waiting;
 	pid_t guard, server, pid[2];
-	atomic_int *killed;
 
 	(void)arg;
 	CHECK_OK(prong_open(NULL));
-	killed = shared(sizeof *killed);
+	waiting = shared(sizeof *waiting);
 	guard = guard_pid();
 	server = server_pid();
 	for (int i = 0; i < 2; i++) {
 		pid[i] = fork();
 		if (pid[i] == 0)
-			_exit(starts_and_joins(killed));
+			_exit(waits_and_starts(waiting));
 	}
-	sleep_ms(20);
+	CHECK(wait_for(waiting, 2));
 	kill(guard, SIGSTOP);
 	kill(server, SIGSTOP);
 	kill(guard, SIGKILL);
 	kill(server, SIGKILL);
-	atomic_store(killed, 1);
 	for (int i = 0; i < 2; i++)
 		CHECK_EQ(helper_end(pid[i]), 0);
+	prong_family_stat(&s);
+	CHECK_EQ(s.servers, 2); /* that were ever up */
 	return 0;
 }
 
